@@ -1,0 +1,25 @@
+/* An area: a range and what it is. Plain data, 32 bytes, passed by value or copied; it owns nothing. */
+#ifndef CORE_AREA_H
+#define CORE_AREA_H
+
+#include "core/range.h"
+
+struct area_attr {
+    uint64_t delta; /* linear: physical page minus virtual page (modulo 2^64), so that pieces need no change; else 0 */
+    uint32_t tag;   /* an id of the space's tag table; 0 is no tag */
+    uint16_t flags; /* enum aspace_flags */
+    uint16_t backing; /* enum aspace_backing */
+};
+
+struct area {
+    struct range range;
+    struct area_attr attr;
+};
+
+/* Alike in all but the range: neighbours for which this holds may be joined. */
+static inline bool area_attr_equal(const struct area_attr *a, const struct area_attr *b)
+{
+    return a->delta == b->delta && a->tag == b->tag && a->flags == b->flags && a->backing == b->backing;
+}
+
+#endif

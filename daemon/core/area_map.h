@@ -1,0 +1,83 @@
+/* The interval map: areas in order in a B+tree keyed by start, with the largest hole of every subtree kept in its
+ * parent. It knows ranges and nothing of what an area means; policy (who may overlap, what a backend says) is
+ * memory_set's. All pages here are page numbers. Not thread-safe: its space's owner alone calls it.
+ *
+ * An edit is reserved first (area_map_reserve, which alone can fail) and made after (area_map_replace,
+ * area_map_set_flags, which cannot). */
+#ifndef CORE_AREA_MAP_H
+#define CORE_AREA_MAP_H
+
+#include <stddef.h>
+
+#include "core/area.h"
+
+struct area_map_node;
+
+struct area_map {
+    struct area_map_node *root;  /* NULL while empty */
+    unsigned height;             /* levels; 0 while empty, 1 for a lone leaf */
+    size_t count;                /* areas */
+    uint64_t pages;              /* sum of the areas' sizes */
+    struct range bounds;         /* holes are counted within these; every area lies inside */
+    struct area_map_node *spare; /* reserved nodes */
+    size_t spares;
+};
+
+/* A place in the order: an area, or past the last one. Any edit of the map makes it invalid. */
+struct area_cursor {
+    const struct area_map *map;
+    struct area_map_node *leaf; /* NULL past the end */
+    unsigned index;
+};
+
+/* An empty map for areas within `bounds`. Allocates nothing. */
+void area_map_init(struct area_map *map, struct range bounds);
+
+/* Frees all nodes, spares too; the map is empty afterwards and may be used again. */
+void area_map_clear(struct area_map *map);
+
+/* The area that holds `page`, or false (then *ret is untouched). O(log n). */
+bool area_map_find(const struct area_map *map, uint64_t page, struct area *ret);
+
+/* Puts the cursor on the first area whose end lies above `page`: the one that holds it or the next one. */
+void area_map_seek(const struct area_map *map, uint64_t page, struct area_cursor *ret);
+
+/* The area under the cursor, or false past the end. */
+bool area_cursor_get(const struct area_cursor *cursor, struct area *ret);
+
+/* One area on or back; false if there is none (the cursor is then past the end). Prev from past the end fails: seek. */
+bool area_cursor_next(struct area_cursor *cursor);
+bool area_cursor_prev(struct area_cursor *cursor);
+
+/* The area just before the first one whose end lies above `page` (so the last with end <= page), or false. */
+bool area_map_before(const struct area_map *map, uint64_t page, struct area *ret);
+
+/* Takes enough spare nodes that area_map_replace with `pieces` pieces cannot fail next. NoMemory otherwise, map unchanged. */
+enum aspace_error area_map_reserve(struct area_map *map, size_t pieces);
+
+/* Erases every area that touches `window` (an area that straddles its edge goes whole) and puts `pieces` in: sorted,
+ * disjoint, not touching what stays, `count` of them, all inside the bounds. Needs area_map_reserve(map, count) before.
+ * Cannot fail. O(log n + areas erased + count). The pieces stay the caller's. */
+void area_map_replace(struct area_map *map, struct range window, const struct area *pieces, size_t count);
+
+/* Changes flags in place for every area that lies in `window`, whose edges no area straddles:
+ * flags = (flags & ~clear) | set. Cannot fail. O(log n + areas in the window). */
+void area_map_set_flags(struct area_map *map, struct range window, uint16_t set, uint16_t clear);
+
+/* Finds `pages` free pages in `window` whose first page is a multiple of `align` (a power of two, in pages), by
+ * `policy`. False if none fits. First and top are O(log n) but for holes that are large enough and fail on alignment
+ * alone; best also visits every hole that fits unless one fits exactly. */
+bool area_map_find_free(const struct area_map *map, struct range window, uint64_t pages, uint64_t align,
+                        enum aspace_policy policy, uint64_t *ret);
+
+/* The largest hole in `window`, clipped to it; the lowest of equals. False if the window is full. O(log n). */
+bool area_map_largest_hole(const struct area_map *map, struct range window, struct range *ret);
+
+/* Checks every invariant: order, disjointness, bounds, fill, depth, separators, links, holes, counts. True if all
+ * hold; else false and `problem` (of `size` bytes) says in a sentence which one does not. O(n). */
+bool area_map_validate(const struct area_map *map, char *problem, size_t size);
+
+/* Bytes of all nodes, spares included. O(n / node width). */
+size_t area_map_memory(const struct area_map *map);
+
+#endif

@@ -1,0 +1,103 @@
+/* What makes areas real: the interface that memory_set drives and every backend implements.
+ *
+ * A transaction: any number of map, unmap, protect and prepare_write calls, then exactly one commit or one rollback.
+ * The backend keeps the undo of each step. After a call that failed the caller always rolls back. commit and rollback
+ * cannot fail; after a rollback entries, frames and contents are exactly what they were. All pieces lie inside one
+ * area, and map is only asked for a range that is free (or was unmapped earlier in the transaction). */
+#ifndef CORE_BACKEND_H
+#define CORE_BACKEND_H
+
+#include <stddef.h>
+
+#include "core/area.h"
+
+#define WALK_LEVELS_MAX 5
+
+/* One level of a page walk, as the hardware reads it. */
+struct walk_level {
+    unsigned level; /* 1 is the level of 4 KiB pages; the root has the highest */
+    uint64_t table; /* physical address of the table */
+    uint64_t index; /* of the entry in it */
+    uint64_t entry; /* the raw entry */
+    uint16_t flags; /* what the entry alone says; 0 if not present */
+    bool present;
+    bool leaf;
+};
+
+struct walk {
+    unsigned count; /* levels visited */
+    struct walk_level levels[WALK_LEVELS_MAX];
+    bool has_pa;
+    uint64_t pa;        /* of the address asked for */
+    uint64_t page_size; /* of the leaf in bytes; the base page's if there is none */
+};
+
+/* What a CPU would do. */
+struct access {
+    enum aspace_outcome outcome;
+    bool has_pa;
+    uint64_t pa; /* of the first byte, after a hit, fill or copy */
+    /* outcome FAULT only: */
+    const char *reason; /* static text: unmapped, protection, noncanonical */
+    uint64_t addr;      /* the address that faulted */
+    uint32_t code;      /* what the CPU reports: x86 the error code */
+};
+
+/* In frames of ASPACE_PAGE_SIZE. */
+struct frame_counts {
+    uint64_t total;
+    uint64_t used; /* data + tables */
+    uint64_t data;
+    uint64_t tables;
+    uint64_t shared; /* data frames mapped by more than one space */
+};
+
+/* The areas of a space, for a check: calls each(arg, area) in order. */
+struct area_map;
+
+/* Takes one problem found by a check, a plain sentence. */
+typedef void backend_problem_fn(void *arg, const char *problem);
+
+struct backend;
+
+struct backend_ops {
+    const char *name; /* "sim" */
+
+    enum aspace_error (*map)(struct backend *backend, const struct area *area, struct refusal *why);
+    enum aspace_error (*unmap)(struct backend *backend, const struct area *piece, struct refusal *why);
+    /* `piece` has its flags as they were; `flags` are the new ones. */
+    enum aspace_error (*protect)(struct backend *backend, const struct area *piece, uint16_t flags,
+                                 struct refusal *why);
+    void (*commit)(struct backend *backend);
+    void (*rollback)(struct backend *backend);
+
+    /* Optional from here on: NULL means Unsupported. */
+
+    /* Makes [addr, addr + size), inside `area`, such that a write to it cannot fail. Part of a transaction. */
+    enum aspace_error (*prepare_write)(struct backend *backend, const struct area *area, uint64_t addr, uint64_t size,
+                                       struct refusal *why);
+    /* Debugger's access: flags are not looked at. Both inside `area`; write only after prepare_write of the range. */
+    enum aspace_error (*read)(struct backend *backend, const struct area *area, uint64_t addr, void *buffer,
+                              size_t size, struct refusal *why);
+    enum aspace_error (*write)(struct backend *backend, const struct area *area, uint64_t addr, const void *buffer,
+                               size_t size, struct refusal *why);
+    /* What a CPU in `mode` would do at `addr`, one byte; accessed and dirty bits, and a demand fill, are done for
+     * real. `area` is the area there or NULL. A fault is an outcome, not a failure. */
+    enum aspace_error (*access)(struct backend *backend, const struct area *area, uint64_t addr,
+                                enum aspace_access kind, enum aspace_mode mode, struct refusal *why,
+                                struct access *ret);
+    enum aspace_error (*walk)(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret);
+    /* Compares `map` with what is really there and reports each difference. */
+    void (*check)(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg);
+    void (*count_frames)(struct backend *backend, struct frame_counts *ret);
+
+    /* Frees the backend and all that it holds. Never NULL. */
+    void (*destroy)(struct backend *backend);
+};
+
+/* The head of every backend's own struct. */
+struct backend {
+    const struct backend_ops *ops;
+};
+
+#endif
