@@ -1,0 +1,229 @@
+/* THE METHOD TABLE: every method with its parameters, result, errors and command-line verb, declared once. Parameter
+ * checking, dispatch, rpc.discover, aspacectl's verbs and help, and docs/methods.md all come from it. */
+#ifndef PROTO_METHODS_H
+#define PROTO_METHODS_H
+
+#include "aspace/types.h"
+#include "base/refusal.h"
+#include "proto/json.h"
+
+/* X(IDENTIFIER, "wire.name"), in the order in which help and docs list them. */
+#define METHOD_MAP(X)                                                                                                  \
+    X(RPC_DISCOVER, "rpc.discover")                                                                                    \
+    X(DAEMON_PING, "daemon.ping")                                                                                      \
+    X(DAEMON_INFO, "daemon.info")                                                                                      \
+    X(DAEMON_STATS, "daemon.stats")                                                                                    \
+    X(DAEMON_SHUTDOWN, "daemon.shutdown")                                                                              \
+    X(SPACE_CREATE, "space.create")                                                                                    \
+    X(SPACE_DESTROY, "space.destroy")                                                                                  \
+    X(SPACE_CLEAR, "space.clear")                                                                                      \
+    X(SPACE_LIST, "space.list")                                                                                        \
+    X(SPACE_INFO, "space.info")                                                                                        \
+    X(SPACE_CHECK, "space.check")                                                                                      \
+    X(AREA_MAP, "area.map")                                                                                            \
+    X(AREA_UNMAP, "area.unmap")                                                                                        \
+    X(AREA_PROTECT, "area.protect")                                                                                    \
+    X(AREA_SHRINK, "area.shrink")                                                                                      \
+    X(AREA_SPLIT, "area.split")                                                                                        \
+    X(AREA_MERGE, "area.merge")                                                                                        \
+    X(AREA_FIND, "area.find")                                                                                          \
+    X(AREA_FIND_FREE, "area.find_free")                                                                                \
+    X(AREA_OVERLAPS, "area.overlaps")                                                                                  \
+    X(AREA_LIST, "area.list")                                                                                          \
+    X(PAGE_WALK, "page.walk")                                                                                          \
+    X(MEMORY_ACCESS, "memory.access")                                                                                  \
+    X(MEMORY_READ, "memory.read")                                                                                      \
+    X(MEMORY_WRITE, "memory.write")
+
+#define X(id, name) METHOD_##id,
+enum method_id { METHOD_MAP(X) METHOD_COUNT };
+#undef X
+
+/* Every parameter name of the protocol: X(IDENTIFIER, "wire_name"). One name may have another type in another method. */
+#define PARAM_MAP(X)                                                                                                   \
+    X(SPACE, "space")                                                                                                  \
+    X(NAME, "name")                                                                                                    \
+    X(BACKEND, "backend")                                                                                              \
+    X(ARCH, "arch")                                                                                                    \
+    X(RANGE, "range")                                                                                                  \
+    X(RAM, "ram")                                                                                                      \
+    X(MERGE, "merge")                                                                                                  \
+    X(START, "start")                                                                                                  \
+    X(END, "end")                                                                                                      \
+    X(SIZE, "size")                                                                                                    \
+    X(NEW_SIZE, "new_size")                                                                                            \
+    X(FLAGS, "flags")                                                                                                  \
+    X(HINT, "hint")                                                                                                    \
+    X(WITHIN, "within")                                                                                                \
+    X(ALIGN, "align")                                                                                                  \
+    X(OVERLAP, "overlap")                                                                                              \
+    X(POLICY, "policy")                                                                                                \
+    X(BACKING, "backing")                                                                                              \
+    X(PA, "pa")                                                                                                        \
+    X(TAG, "tag")                                                                                                      \
+    X(HOLES, "holes")                                                                                                  \
+    X(SIDE, "side")                                                                                                    \
+    X(AT, "at")                                                                                                        \
+    X(ADDR, "addr")                                                                                                    \
+    X(LIMIT, "limit")                                                                                                  \
+    X(KIND, "kind")                                                                                                    \
+    X(MODE, "mode")                                                                                                    \
+    X(DATA, "data")                                                                                                    \
+    X(HEX, "hex")                                                                                                      \
+    X(IF_GENERATION, "if_generation")
+
+#define X(id, name) PARAM_##id,
+enum param_id { PARAM_MAP(X) PARAM_COUNT };
+#undef X
+
+/* What a value must look like (the protocol's table of values). What params_* accessor gives it stands behind. */
+enum param_type {
+    TYPE_ADDR,         /* number: "0x…", decimal string, or integer up to 2^53 */
+    TYPE_SIZE,         /* number: the same, suffix K M G T allowed in strings */
+    TYPE_COUNT,        /* number: a JSON integer from 0 to 2^53 */
+    TYPE_NAME,         /* text: a space's name */
+    TYPE_TEXT,         /* text: 1 to ASPACE_TAG_MAX bytes */
+    TYPE_CHOICE,       /* number: the index in `choices` */
+    TYPE_FLAGS,        /* change: set only */
+    TYPE_FLAGS_CHANGE, /* change */
+    TYPE_RANGE,        /* number (lo) and high (hi): array of two addresses */
+    TYPE_BASE64,       /* token: a string, decoded by params_bytes */
+    TYPE_HEX,          /* token: a string, decoded by params_bytes */
+};
+
+/* How aspacectl takes a parameter. */
+enum cli_form {
+    CLI_POSITIONAL,  /* by its place; params come in the table's order */
+    CLI_PLACE,       /* positional, where the word `any` leaves the parameter out: START|any */
+    CLI_OPTION,      /* --new-size VALUE */
+    CLI_CHOICE_FLAG, /* each choice but the default is a flag of its own: --replace; --left, --right */
+};
+
+struct param_spec {
+    enum param_id id;
+    enum param_type type;
+    bool required;
+    enum cli_form cli;
+    const char *const *choices; /* TYPE_CHOICE: NULL-terminated, the first is the default of an optional one */
+    const char *fallback;       /* the default as shown to people and in rpc.discover; NULL if there is none */
+    const char *doc;            /* one line */
+};
+
+/* What a member of a result is. */
+enum field_type {
+    FIELD_ADDR,
+    FIELD_SIZE,
+    FIELD_COUNT,
+    FIELD_BOOL,
+    FIELD_STRING,
+    FIELD_FLAGS,
+    FIELD_BASE64,
+    FIELD_OBJECT,
+    FIELD_AREA,
+    FIELD_AREA_OR_NULL,
+    FIELD_ADDR_OR_NULL,
+    FIELD_AREAS,
+    FIELD_SPACES,
+    FIELD_STRINGS,
+    FIELD_LEVELS,
+    FIELD_FAULT,
+};
+
+struct field_spec {
+    const char *name;
+    enum field_type type;
+    bool optional;
+    const char *doc; /* one line */
+};
+
+enum method_traits {
+    METHOD_ON_SPACE = 1,      /* has `space` as its first parameter, resolved before the handler runs */
+    METHOD_MUTATES = 2,       /* changes something */
+    METHOD_RETURNS_SPACE = 4, /* the result is a Space; `fields` is empty */
+};
+
+struct method {
+    enum method_id id;
+    const char *name;
+    const char *summary; /* one line, no full stop */
+    unsigned traits;
+    const struct param_spec *params;
+    size_t param_count;
+    const struct field_spec *fields;
+    size_t field_count;
+    const enum aspace_error *errors; /* those of its own, ended by 0; -32602 and -32603 go without saying */
+    const char *verb;                /* aspacectl's, NULL if there is none */
+};
+
+/* Indexed by enum method_id; METHOD_COUNT entries. */
+extern const struct method methods[];
+
+/* The names of enum param_id, in order. */
+extern const char *const param_names[];
+
+/* The texts of the choices in aspace/types.h, in enum order, each ended by NULL. */
+extern const char *const backing_names[],
+    *const policy_names[], *const overlap_names[], *const holes_names[], *const side_names[],
+                                                                             *const merge_names[],
+                                                                                 *const access_names[],
+                                                                                     *const mode_names[],
+                                                                                         *const outcome_names[];
+
+/* By wire name (`size` bytes) or by verb; NULL if there is none. */
+const struct method *method_by_name(const char *name, size_t size);
+const struct method *method_by_verb(const char *verb);
+
+/* new flags = (old & ~clear) | set */
+struct flags_change {
+    uint16_t set;
+    uint16_t clear;
+};
+
+struct param_value {
+    uint64_t number; /* see enum param_type */
+    uint64_t high;
+    struct flags_change change;
+    const char *text; /* NUL-terminated, inside struct params or the table */
+    uint32_t token;
+};
+
+/* A request's parameters after method_bind. */
+struct params {
+    const struct json_doc *doc;
+    uint64_t present; /* bit by enum param_id */
+    struct param_value value[PARAM_COUNT];
+    size_t scratch_size;
+    char scratch[2 * ASPACE_TAG_MAX + 2 * ASPACE_NAME_MAX];
+};
+
+static inline bool params_has(const struct params *p, enum param_id id)
+{
+    return p->present >> id & 1;
+}
+
+/* Checks token `token` of `doc` (0: no params were given) against the method: by name or by position, missing,
+ * unknown, duplicate, too many, wrong type, out of range. InvalidParams with why->param set. Optional choices that are
+ * absent get their default's index (0) in `number`; everything else absent is not present. `doc` must outlive *ret. */
+enum aspace_error method_bind(const struct method *method, const struct json_doc *doc, uint32_t token,
+                              struct refusal *why, struct params *ret);
+
+/* Decodes parameter `id` (TYPE_BASE64 or TYPE_HEX) into a new buffer that the caller frees. InvalidParams if it is not
+ * that encoding, strictly (RFC 4648 with padding), NoMemory. An empty text gives a non-NULL buffer and size 0. */
+enum aspace_error params_bytes(const struct params *p, enum param_id id, struct refusal *why, uint8_t **ret,
+                               size_t *ret_size);
+
+/* Writes the OpenRPC 1.3 document (the result of rpc.discover). */
+void methods_write_openrpc(struct json_writer *w);
+
+/* The methods' reference as Markdown (docs/methods.md), into a growing buffer; w->failed if there is no memory. */
+void methods_write_page(struct json_writer *w);
+
+/* Flags as text, "rw-,kernel", into `buffer` of at least FLAGS_TEXT_MAX bytes; returns buffer. */
+#define FLAGS_TEXT_MAX 48
+char *flags_format(uint16_t flags, char *buffer);
+/* Text to flags or to a change of flags; false if it is neither. `allow_change` takes "+w,-global" too. */
+bool flags_parse(const char *text, size_t size, bool allow_change, struct flags_change *ret);
+/* "0x1f", "31", with `suffix` also "64K": false if it is no number, negative, or 2^64 and more. */
+bool number_parse(const char *text, size_t size, bool suffix, uint64_t *ret);
+
+#endif
