@@ -1,0 +1,84 @@
+/* The memory set: areas over a backend, and every edit of them. Each edit is plan -> apply -> commit: it is worked out
+ * and all its memory taken, then the backend is asked step by step (the first refusal rolls back), then it is
+ * committed, which cannot fail. After any refusal areas, backend and generation are exactly what they were.
+ *
+ * All pages are page numbers. Not thread-safe: the space's owner alone calls it. On a refusal *why is filled and the
+ * ret_ parameters are untouched. */
+#ifndef CORE_MEMORY_SET_H
+#define CORE_MEMORY_SET_H
+
+#include "core/area_map.h"
+#include "core/backend.h"
+
+struct memory_set {
+    struct area_map map;
+    struct backend *backend; /* borrowed */
+    enum aspace_merge merge;
+    size_t max_areas;
+    uint64_t generation; /* grows by one with every edit that changed something */
+};
+
+void memory_set_init(struct memory_set *set, struct range bounds, struct backend *backend, enum aspace_merge merge,
+                     size_t max_areas);
+/* Frees what the set itself holds; the backend is not told. */
+void memory_set_free(struct memory_set *set);
+
+/* Where a range may be placed. Without hint and within, page 0 is left out. */
+struct placement {
+    uint64_t pages;
+    uint64_t align; /* in pages, a power of two */
+    enum aspace_policy policy;
+    bool has_hint;
+    uint64_t hint; /* the lowest first page wanted */
+    bool has_within;
+    struct range within;
+};
+
+/* A free range by `place`. NotFound (with the largest hole of the window, if any) when none fits; InvalidParam when
+ * `within` reaches outside the space. */
+enum aspace_error memory_set_find_free(const struct memory_set *set, const struct placement *place, struct refusal *why,
+                                       uint64_t *ret_page);
+
+struct map_request {
+    struct area_attr attr; /* delta is worked out from pa_page */
+    bool placed;           /* by `place`; else at `range` */
+    struct range range;
+    struct placement place;
+    enum aspace_overlap overlap;
+    uint64_t pa_page; /* linear: the physical page that the first page gets */
+};
+
+/* Maps; ret_page is where, ret_area the whole area that it now lies in. */
+enum aspace_error memory_set_map(struct memory_set *set, const struct map_request *request, struct refusal *why,
+                                 uint64_t *ret_page, struct area *ret_area);
+
+/* Unmaps what lies in `range`; ret_pages that were mapped, ret_removed areas that are gone whole. */
+enum aspace_error memory_set_unmap(struct memory_set *set, struct range range, enum aspace_holes holes,
+                                   struct refusal *why, uint64_t *ret_pages, size_t *ret_removed);
+
+/* flags = (flags & ~clear) | set for what lies in `range`; ret_changed areas whose flags changed. */
+enum aspace_error memory_set_protect(struct memory_set *set, struct range range, uint16_t set_flags,
+                                     uint16_t clear_flags, enum aspace_holes holes, struct refusal *why,
+                                     size_t *ret_changed);
+
+/* Cuts the area that starts exactly at `start` down to `pages`, from its left or right side. */
+enum aspace_error memory_set_shrink(struct memory_set *set, uint64_t start, uint64_t pages, enum aspace_side side,
+                                    struct refusal *why, struct area *ret);
+
+/* One area becomes two that meet at `at`. The backend is not asked: nothing that it sees changes. */
+enum aspace_error memory_set_split(struct memory_set *set, uint64_t at, struct refusal *why, struct area *ret_left,
+                                   struct area *ret_right);
+
+/* Joins neighbours alike whose common edge lies inside `range` (not on its ends); ret_merged joins made. */
+enum aspace_error memory_set_merge(struct memory_set *set, struct range range, struct refusal *why, size_t *ret_merged);
+
+/* Unmaps everything; ret_removed areas. */
+enum aspace_error memory_set_clear(struct memory_set *set, struct refusal *why, size_t *ret_removed);
+
+/* InvalidParam if `range` reaches outside the space. */
+enum aspace_error memory_set_check_range(const struct memory_set *set, struct range range, struct refusal *why);
+
+/* The first area that touches `range`, or false. */
+bool memory_set_first(const struct memory_set *set, struct range range, struct area *ret);
+
+#endif

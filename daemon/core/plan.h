@@ -1,0 +1,42 @@
+/* The plan of one edit: a window of the address space and the pieces that shall stand in it afterwards. Making it may
+ * fail; once it is reserved, putting it into the map cannot. It knows nothing of backends. */
+#ifndef CORE_PLAN_H
+#define CORE_PLAN_H
+
+#include "core/area_map.h"
+
+/* Most edits leave at most this many pieces, and then take no memory. */
+#define PLAN_INLINE 6
+
+struct plan {
+    struct area_map *map;
+    bool join;           /* merge=auto: neighbours alike become one piece */
+    struct range window; /* all areas that touch it are replaced; empty until the first plan_take or plan_add */
+    struct area *pieces; /* sorted, disjoint; `fixed` or allocated */
+    size_t count;
+    size_t capacity;
+    size_t taken; /* areas of the map that the window covers */
+    struct area fixed[PLAN_INLINE];
+};
+
+void plan_init(struct plan *plan, struct area_map *map, bool join);
+void plan_free(struct plan *plan);
+
+/* Notes that `area` of the map is replaced: the window grows to hold it. Areas are taken in order. */
+void plan_take(struct plan *plan, const struct area *area);
+
+/* Appends a piece; an empty one is ignored. NoMemory. */
+enum aspace_error plan_add(struct plan *plan, const struct area *piece, struct refusal *why);
+
+/* Appends the part of `area` that lies in `range` with the attributes `attr`. */
+enum aspace_error plan_add_part(struct plan *plan, const struct area *area, struct range range,
+                                const struct area_attr *attr, struct refusal *why);
+
+/* The last step of planning: joins the outermost pieces with their neighbours in the map if `join` is set, checks the
+ * limit of `max_areas` and takes the nodes. NoMemory. After it only plan_commit may touch the map. */
+enum aspace_error plan_reserve(struct plan *plan, size_t max_areas, struct refusal *why);
+
+/* Puts the pieces into the map. Cannot fail. */
+void plan_commit(struct plan *plan);
+
+#endif

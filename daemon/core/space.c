@@ -1,0 +1,91 @@
+/* The life of a space, and what it adds to its memory set: tags and the check. */
+#include "core/space.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *copy_text(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = malloc(size);
+
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
+enum aspace_error space_create(const struct space_options *options, struct backend *backend, struct refusal *why,
+                               struct space **ret)
+{
+    struct space *space = calloc(1, sizeof(*space));
+
+    if (space && options->tag)
+        space->tag = copy_text(options->tag);
+    if (!space || (options->tag && !space->tag)) {
+        free(space);
+        backend->ops->destroy(backend);
+        return refuse_no_memory(why);
+    }
+    snprintf(space->name, sizeof(space->name), "%s", options->name);
+    space->arch = options->arch;
+    space->backend = backend;
+    memory_set_init(&space->set, options->bounds, backend, options->merge, options->max_areas);
+    *ret = space;
+    return ASPACE_OK;
+}
+
+void space_destroy(struct space *space)
+{
+    memory_set_free(&space->set);
+    tags_free(&space->tags);
+    space->backend->ops->destroy(space->backend);
+    free(space->tag);
+    free(space);
+}
+
+uint64_t space_resident(const struct space *space)
+{
+    struct frame_counts frames = {0};
+
+    if (space->backend->ops->count_frames)
+        space->backend->ops->count_frames(space->backend, &frames);
+    return frames.data << ASPACE_PAGE_BITS;
+}
+
+enum aspace_error space_map(struct space *space, struct map_request *request, const char *tag, struct refusal *why,
+                            uint64_t *ret_page, struct area *ret_area)
+{
+    request->attr.tag = 0;
+    if (tag && tags_intern(&space->tags, &space->set.map, tag, why, &request->attr.tag))
+        return why->code;
+    return memory_set_map(&space->set, request, why, ret_page, ret_area);
+}
+
+static void check_tags(struct space *space, backend_problem_fn *report, void *arg)
+{
+    struct area_cursor cursor;
+    struct area area;
+    char problem[120];
+
+    area_map_seek(&space->set.map, 0, &cursor);
+    for (; area_cursor_get(&cursor, &area); area_cursor_next(&cursor)) {
+        if (area.attr.tag <= space->tags.capacity && (!area.attr.tag || tags_text(&space->tags, area.attr.tag)))
+            continue;
+        snprintf(problem, sizeof(problem), "the area at 0x%" PRIx64 " carries tag %" PRIu32 ", which does not exist",
+                 page_addr(area.range.start), area.attr.tag);
+        report(arg, problem);
+    }
+}
+
+void space_check(struct space *space, backend_problem_fn *report, void *arg)
+{
+    char problem[160];
+
+    if (!area_map_validate(&space->set.map, problem, sizeof(problem))) {
+        report(arg, problem);
+        return; /* what is built on a broken map would only repeat it */
+    }
+    check_tags(space, report, arg);
+    if (space->backend->ops->check)
+        space->backend->ops->check(space->backend, &space->set.map, report, arg);
+}

@@ -1,0 +1,29 @@
+/* The tags of one space: each text is kept once and areas carry its number. Texts that no area carries any more are
+ * dropped when room is needed. Not thread-safe: the space's owner alone calls it. */
+#ifndef CORE_TAGS_H
+#define CORE_TAGS_H
+
+#include "core/area_map.h"
+
+struct tags {
+    char **texts;    /* by id - 1; NULL where an id is free */
+    uint32_t *slots; /* open hash table of ids; 0 is empty */
+    uint32_t count;
+    uint32_t capacity; /* of texts; the hash table has twice as many slots, a power of two */
+};
+
+/* An empty table: {0}. */
+void tags_free(struct tags *tags);
+
+/* The id of `text`, which is copied if it is new. When the table is full, texts that no area of `map` carries go
+ * first. NoMemory. */
+enum aspace_error tags_intern(struct tags *tags, const struct area_map *map, const char *text, struct refusal *why,
+                              uint32_t *ret);
+
+/* The id of `text` if it is known, else 0. */
+uint32_t tags_find(const struct tags *tags, const char *text);
+
+/* The text of `id`, NULL for 0 (no tag). The table's; valid until the next tags_intern. */
+const char *tags_text(const struct tags *tags, uint32_t id);
+
+#endif
