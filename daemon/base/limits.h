@@ -1,0 +1,37 @@
+/* What a peer may use up: every limit with its option, default and meaning, written down once. The options, --help,
+ * daemon.info and the checks come from this list. */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#include <stdint.h>
+
+/* X(name, default, least, most, "what it bounds"). The option is --max-NAME, the name in daemon.info max_NAME. */
+#define LIMIT_MAP(X)                                                                                                   \
+    X(message, UINT64_C(1) << 20, 256, UINT64_C(1) << 30, "bytes of one message from a peer")                          \
+    X(connections, 1024, 1, 1 << 20, "connections at once")                                                            \
+    X(pending, UINT64_C(4) << 20, 4096, UINT64_C(1) << 32,                                                             \
+      "bytes of unsent replies past which a connection is not read from")                                              \
+    X(reply, UINT64_C(64) << 20, 4096, UINT64_C(1) << 32,                                                              \
+      "bytes of replies to one batch past which its other requests are refused")                                       \
+    X(spaces, 1024, 1, 1 << 20, "spaces at once")                                                                      \
+    X(areas, UINT64_C(4) << 20, 1, UINT64_C(1) << 32, "areas of one space")                                            \
+    X(ram, UINT64_C(1) << 40, 8192, UINT64_C(1) << 44, "bytes of simulated RAM of one space")                          \
+    X(read, UINT64_C(1) << 20, 1, UINT64_C(1) << 28, "bytes of one memory.read")
+
+struct limits {
+#define X(name, value, least, most, text) uint64_t name;
+    LIMIT_MAP(X)
+#undef X
+};
+
+/* All at their defaults. */
+static inline struct limits limits_default(void)
+{
+    return (struct limits){
+#define X(name, value, least, most, text) .name = (value),
+        LIMIT_MAP(X)
+#undef X
+    };
+}
+
+#endif

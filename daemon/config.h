@@ -1,0 +1,27 @@
+/* What the command line of aspaced says. */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+
+#define CONFIG_PATH_MAX 4096
+
+struct config {
+    const char *socket; /* --socket, or NULL for the common rule; the command line's own */
+    mode_t mode;        /* of the socket */
+    int ready_fd;       /* told when the socket listens; -1 for none */
+    enum log_level log_level;
+    struct limits limits;
+};
+
+enum config_result { CONFIG_RUN, CONFIG_DONE, CONFIG_USAGE };
+
+/* Reads the command line. CONFIG_DONE after --help or --version (printed), CONFIG_USAGE after a mistake (said on
+ * standard error). */
+enum config_result config_read(int argc, char **argv, struct config *ret);
+
+#endif

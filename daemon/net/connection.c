@@ -1,0 +1,358 @@
+/* One peer. Replies gather in `out` while a chunk of bytes is worked through and go to the kernel in one write; a peer
+ * that does not read its replies is not read from until it does. */
+#include "net/connection.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "rpc/dispatch.h"
+
+#define READ_CHUNK 65536
+/* How long a connection that we end waits for its peer to take the last reply and close. */
+#define LINGER_MS 2000
+
+static void pump(struct connection *c);
+
+/* ---- The end ---- */
+
+static void forget(struct connection *c)
+{
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    frame_free(&c->in);
+    json_writer_free(&c->out);
+    json_writer_free(&c->flight);
+    json_writer_free(&c->body);
+    c->net->service->connections_open--;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct connection *c = handle->data;
+    struct net *net = c->net;
+
+    if (--c->open_handles)
+        return;
+    forget(c);
+    free(c);
+    if (net->stopping && !net->connections && !net->listener.data)
+        net->on_stopped(net);
+}
+
+void connection_close(struct connection *c)
+{
+    if (c->closing)
+        return;
+    c->closing = true;
+    uv_close((uv_handle_t *)&c->pipe, on_closed);
+    uv_close((uv_handle_t *)&c->linger, on_closed);
+}
+
+static void on_linger(uv_timer_t *timer)
+{
+    connection_close(timer->data);
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status)
+{
+    (void)status; /* the peer may be gone: then the read side ends too */
+    if (!((struct connection *)request->handle->data)->discard)
+        connection_close(request->handle->data);
+}
+
+static size_t unsent(const struct connection *c)
+{
+    return c->out.size + c->flight.size - c->sent;
+}
+
+/* Everything is flushed and nothing more will come. Closing a socket with unread bytes in it would cut off the reply
+ * at the peer's end, so we end our side first and drop what still comes for a while. */
+static void end(struct connection *c)
+{
+    if (uv_is_active((uv_handle_t *)&c->linger) || c->closing)
+        return;
+    uv_timer_start(&c->linger, on_linger, LINGER_MS, 0);
+    if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->pipe, on_shutdown))
+        connection_close(c);
+}
+
+/* ---- Out ---- */
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct connection *c = write->handle->data;
+
+    c->writing = false;
+    c->flight.size = 0;
+    c->sent = 0;
+    if (status < 0)
+        connection_close(c);
+    else
+        pump(c);
+}
+
+static void swap_buffers(struct connection *c)
+{
+    struct json_writer empty = c->flight;
+
+    c->flight = c->out;
+    c->out = empty;
+    c->out.size = 0;
+    c->sent = 0;
+}
+
+/* Hands the replies to the kernel: at once what it takes at once, the rest by a write request. */
+static void flush(struct connection *c)
+{
+    uv_buf_t buffer;
+    int n;
+
+    if (c->writing || c->closing || !c->out.size)
+        return;
+    swap_buffers(c);
+    buffer = uv_buf_init(c->flight.data, (unsigned)c->flight.size);
+    n = uv_try_write((uv_stream_t *)&c->pipe, &buffer, 1);
+    if (n < 0 && n != UV_EAGAIN) {
+        connection_close(c);
+        return;
+    }
+    c->sent = n > 0 ? (size_t)n : 0;
+    if (c->sent == c->flight.size) {
+        c->flight.size = 0;
+        c->sent = 0;
+        return;
+    }
+    buffer = uv_buf_init(c->flight.data + c->sent, (unsigned)(c->flight.size - c->sent));
+    c->writing = true;
+    if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &buffer, 1, on_written))
+        connection_close(c);
+}
+
+/* ---- In ---- */
+
+/* One message in newline framing: its reply goes straight to the output. */
+static void answer_line(struct connection *c, const char *text, size_t size)
+{
+    if (dispatch_message(c->net->service, text, size, &c->out))
+        json_bytes(&c->out, "\n", 1);
+}
+
+static void answer_framed(struct connection *c)
+{
+    char header[48];
+    int n = snprintf(header, sizeof(header), "Content-Length: %zu\r\n\r\n", c->body.size);
+
+    json_bytes(&c->out, header, (size_t)n);
+    json_bytes(&c->out, c->body.data, c->body.size);
+    c->out.failed |= c->body.failed;
+    c->body.size = 0;
+}
+
+static void answer(struct connection *c, const char *text, size_t size)
+{
+    if (c->in.mode != FRAME_HEADERS)
+        answer_line(c, text, size);
+    else if (dispatch_message(c->net->service, text, size, &c->body))
+        answer_framed(c);
+}
+
+static void refuse_bytes(struct connection *c, enum aspace_error code, const char *message)
+{
+    if (c->in.mode == FRAME_HEADERS) {
+        dispatch_refuse(&c->body, code, message);
+        answer_framed(c);
+    } else {
+        dispatch_refuse(&c->out, code, message);
+        json_bytes(&c->out, "\n", 1);
+    }
+    c->finishing = true;
+    c->discard = true;
+}
+
+static void refuse_long(struct connection *c)
+{
+    char message[120];
+
+    snprintf(message, sizeof(message), "the message is longer than the limit of %llu bytes (--max-message)",
+             (unsigned long long)c->net->service->limits.message);
+    refuse_bytes(c, ASPACE_INVALID_REQUEST, message);
+}
+
+static bool may_take_more(const struct connection *c)
+{
+    return !c->finishing && !c->closing && !c->out.failed && unsent(c) <= c->net->service->limits.pending;
+}
+
+/* Works through the whole messages that are there, until replies pile up. */
+static void take_messages(struct connection *c)
+{
+    const char *text;
+    size_t size;
+
+    while (may_take_more(c)) {
+        switch (frame_next(&c->in, &text, &size)) {
+        case FRAME_MESSAGE:
+            answer(c, text, size);
+            break;
+        case FRAME_TOO_LONG:
+            refuse_long(c);
+            break;
+        case FRAME_GARBAGE:
+            refuse_bytes(c, ASPACE_PARSE_ERROR,
+                         "these bytes are neither JSON lines ('{' or '[' first) nor Content-Length headers");
+            break;
+        case FRAME_MORE:
+            c->finishing = c->in.eof;
+            return;
+        }
+        if (c->net->service->shutdown && !c->net->stopping) {
+            c->net->on_shutdown(c->net);
+            return;
+        }
+    }
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    struct connection *c = handle->data;
+
+    (void)suggested;
+    buffer->base = frame_room(&c->in, READ_CHUNK);
+    buffer->len = buffer->base ? READ_CHUNK : 0; /* 0: libuv reports UV_ENOBUFS */
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
+{
+    struct connection *c = stream->data;
+
+    (void)buffer;
+    if (n == 0)
+        return;
+    if (n == UV_EOF && c->discard && unsent(c)) {
+        c->discard = false; /* nothing more to drop; the reply still goes out */
+    } else if (n == UV_EOF && !c->discard) {
+        frame_eof(&c->in);
+    } else if (n < 0) {
+        connection_close(c);
+        return;
+    } else if (c->discard || c->finishing) {
+        return; /* frame_room gives the same place again */
+    } else {
+        frame_fed(&c->in, (size_t)n);
+    }
+    pump(c);
+}
+
+static void set_reading(struct connection *c, bool wanted)
+{
+    if (c->closing || wanted == c->reading)
+        return;
+    c->reading = wanted;
+    if (!wanted)
+        uv_read_stop((uv_stream_t *)&c->pipe);
+    else if (uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read))
+        connection_close(c);
+}
+
+/* Moves everything on as far as it goes: messages, replies, reading, the end. */
+static void pump(struct connection *c)
+{
+    for (;;) {
+        size_t before;
+
+        take_messages(c);
+        if (c->out.failed) {
+            log_line(LOG_ERROR, "out of memory for a reply: a connection is closed");
+            connection_close(c);
+        }
+        before = unsent(c);
+        flush(c);
+        if (c->closing)
+            return;
+        if (before <= c->net->service->limits.pending || unsent(c) > c->net->service->limits.pending)
+            break; /* else replies had piled up and are gone now: there may be messages left */
+    }
+    if (c->finishing && unsent(c) == 0)
+        end(c);
+    set_reading(c, c->discard || (may_take_more(c) && !c->in.eof));
+}
+
+void connection_finish(struct connection *c)
+{
+    c->finishing = true;
+    set_reading(c, c->discard);
+    flush(c);
+    if (!c->closing && unsent(c) == 0)
+        end(c);
+}
+
+/* ---- The beginning ---- */
+
+/* Only the daemon's own user and root. */
+static bool peer_may(struct connection *c)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    uv_os_fd_t fd;
+
+    if (uv_fileno((uv_handle_t *)&c->pipe, &fd) || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+        return false;
+    return peer.uid == 0 || peer.uid == geteuid();
+}
+
+static void admit(struct connection *c)
+{
+    struct service *service = c->net->service;
+
+    if (!peer_may(c)) {
+        refuse_bytes(c, ASPACE_DENIED, "only the daemon's own user and root may connect");
+    } else if (service->connections_open > service->limits.connections) {
+        refuse_bytes(c, ASPACE_BUSY, "the limit on connections is reached (--max-connections)");
+    } else {
+        service->connections_accepted++;
+        pump(c);
+        return;
+    }
+    service->connections_refused++;
+    pump(c);
+}
+
+static struct connection *connection_new(struct net *net)
+{
+    struct connection *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->net = net;
+    frame_init(&c->in, net->service->limits.message);
+    uv_pipe_init(net->listener.loop, &c->pipe, 0);
+    uv_timer_init(net->listener.loop, &c->linger);
+    c->pipe.data = c->linger.data = c;
+    c->open_handles = 2;
+    c->next = net->connections;
+    c->link = &net->connections;
+    if (c->next)
+        c->next->link = &c->next;
+    net->connections = c;
+    net->service->connections_open++;
+    return c;
+}
+
+void connection_accept(struct net *net)
+{
+    struct connection *c = connection_new(net);
+
+    if (!c) {
+        log_line(LOG_ERROR, "out of memory for a connection");
+        return;
+    }
+    if (uv_accept((uv_stream_t *)&net->listener, (uv_stream_t *)&c->pipe))
+        connection_close(c);
+    else
+        admit(c);
+}

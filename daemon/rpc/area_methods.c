@@ -1,0 +1,278 @@
+/* area.*: parameters to requests of the memory set, its answers to JSON. */
+#include <inttypes.h>
+
+#include "rpc/call.h"
+
+#define LIST_DEFAULT 1000
+#define LIST_MAX     10000
+
+/* ---- Placement: area.map and area.find_free ---- */
+
+static enum aspace_error read_align(struct call *call, struct placement *place)
+{
+    uint64_t align = call_has(call, PARAM_ALIGN) ? call_number(call, PARAM_ALIGN) : ASPACE_PAGE_SIZE;
+
+    if (align < ASPACE_PAGE_SIZE || (align & (align - 1)))
+        return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_ALIGN,
+                                 "align 0x%" PRIx64 " is not a power of two of at least a page, 0x%" PRIx64, align,
+                                 ASPACE_PAGE_SIZE);
+    place->align = page_of(align);
+    return ASPACE_OK;
+}
+
+static enum aspace_error read_placement(struct call *call, struct placement *place)
+{
+    place->policy = (enum aspace_policy)call_number(call, PARAM_POLICY);
+    place->has_hint = call_has(call, PARAM_HINT);
+    place->has_within = call_has(call, PARAM_WITHIN);
+    if (call_pages(call, PARAM_SIZE, &place->pages) || read_align(call, place))
+        return call->why.code;
+    if (place->has_hint && call_page(call, PARAM_HINT, &place->hint))
+        return call->why.code;
+    if (place->has_within && call_bounds(call, PARAM_WITHIN, &place->within))
+        return call->why.code;
+    return ASPACE_OK;
+}
+
+enum aspace_error area_find_free(struct call *call)
+{
+    struct placement place = {0};
+    uint64_t page;
+
+    if (read_placement(call, &place) || memory_set_find_free(&call->space->set, &place, &call->why, &page))
+        return call->why.code;
+    json_begin_object(call->out);
+    json_name(call->out, "start");
+    json_hex(call->out, page_addr(page));
+    json_end_object(call->out);
+    return ASPACE_OK;
+}
+
+/* ---- area.map ---- */
+
+/* `start` stands alone: a place that is given cannot be looked for. */
+static enum aspace_error read_start(struct call *call, struct map_request *request)
+{
+    enum param_id beside = call_has(call, PARAM_HINT) ? PARAM_HINT : PARAM_WITHIN;
+
+    if (call_has(call, beside))
+        return call_refuse_param(call, ASPACE_INVALID_PARAMS, beside,
+                                 "%s cannot stand beside start: give the place or have it looked for",
+                                 param_names[beside]);
+    if (call_range(call, &request->range) || read_align(call, &request->place))
+        return call->why.code;
+    if (request->range.start & (request->place.align - 1))
+        return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_START,
+                                 "start 0x%" PRIx64 " is not a multiple of align 0x%" PRIx64,
+                                 call_number(call, PARAM_START), call_number(call, PARAM_ALIGN));
+    return ASPACE_OK;
+}
+
+static enum aspace_error read_backing(struct call *call, struct map_request *request)
+{
+    bool linear = call_number(call, PARAM_BACKING) == ASPACE_BACKING_LINEAR;
+
+    request->attr.backing = (uint16_t)call_number(call, PARAM_BACKING);
+    if (linear && !call_has(call, PARAM_PA))
+        return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_PA,
+                                 "backing linear needs pa, the physical address that the first page gets");
+    if (!linear && call_has(call, PARAM_PA))
+        return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_PA, "pa goes with backing linear only");
+    return linear ? call_page(call, PARAM_PA, &request->pa_page) : ASPACE_OK;
+}
+
+enum aspace_error area_map_method(struct call *call)
+{
+    struct map_request request = {
+        .attr.flags = call->params->value[PARAM_FLAGS].change.set,
+        .placed = !call_has(call, PARAM_START),
+        .overlap = (enum aspace_overlap)call_number(call, PARAM_OVERLAP),
+    };
+    struct area area;
+    uint64_t page;
+
+    if (request.placed ? read_placement(call, &request.place) : read_start(call, &request))
+        return call->why.code;
+    if (read_backing(call, &request) ||
+        space_map(call->space, &request, call_text(call, PARAM_TAG), &call->why, &page, &area))
+        return call->why.code;
+    json_begin_object(call->out);
+    json_name(call->out, "start");
+    json_hex(call->out, page_addr(page));
+    write_area_member(call->out, "area", call->space, &area, true);
+    write_generation_end(call);
+    return ASPACE_OK;
+}
+
+/* ---- The other edits ---- */
+
+enum aspace_error area_unmap(struct call *call)
+{
+    struct range range;
+    uint64_t pages;
+    size_t removed;
+
+    if (call_range(call, &range) ||
+        memory_set_unmap(&call->space->set, range, (enum aspace_holes)call_number(call, PARAM_HOLES), &call->why,
+                         &pages, &removed))
+        return call->why.code;
+    json_begin_object(call->out);
+    json_name(call->out, "unmapped");
+    json_hex(call->out, page_addr(pages));
+    json_name(call->out, "removed");
+    json_uint(call->out, removed);
+    write_generation_end(call);
+    return ASPACE_OK;
+}
+
+enum aspace_error area_protect(struct call *call)
+{
+    struct flags_change change = call->params->value[PARAM_FLAGS].change;
+    struct range range;
+    size_t changed;
+
+    if (call_range(call, &range) ||
+        memory_set_protect(&call->space->set, range, change.set, change.clear,
+                           (enum aspace_holes)call_number(call, PARAM_HOLES), &call->why, &changed))
+        return call->why.code;
+    json_begin_object(call->out);
+    json_name(call->out, "changed");
+    json_uint(call->out, changed);
+    write_generation_end(call);
+    return ASPACE_OK;
+}
+
+enum aspace_error area_shrink(struct call *call)
+{
+    uint64_t start;
+    uint64_t pages;
+    struct area area;
+
+    if (call_page(call, PARAM_START, &start) || call_pages(call, PARAM_NEW_SIZE, &pages) ||
+        memory_set_shrink(&call->space->set, start, pages, (enum aspace_side)call_number(call, PARAM_SIDE), &call->why,
+                          &area))
+        return call->why.code;
+    json_begin_object(call->out);
+    write_area_member(call->out, "area", call->space, &area, true);
+    write_generation_end(call);
+    return ASPACE_OK;
+}
+
+enum aspace_error area_split(struct call *call)
+{
+    struct area left;
+    struct area right;
+    uint64_t at;
+
+    if (call_page(call, PARAM_AT, &at) || memory_set_split(&call->space->set, at, &call->why, &left, &right))
+        return call->why.code;
+    json_begin_object(call->out);
+    write_area_member(call->out, "left", call->space, &left, true);
+    write_area_member(call->out, "right", call->space, &right, true);
+    write_generation_end(call);
+    return ASPACE_OK;
+}
+
+enum aspace_error area_merge(struct call *call)
+{
+    struct range range;
+    size_t merged;
+
+    if (call_range(call, &range) || memory_set_merge(&call->space->set, range, &call->why, &merged))
+        return call->why.code;
+    json_begin_object(call->out);
+    json_name(call->out, "merged");
+    json_uint(call->out, merged);
+    write_generation_end(call);
+    return ASPACE_OK;
+}
+
+/* ---- Looking ---- */
+
+enum aspace_error area_find(struct call *call)
+{
+    uint64_t page = page_of(call_number(call, PARAM_ADDR));
+    struct area_cursor cursor;
+    struct area area;
+    bool any;
+    bool here;
+
+    area_map_seek(&call->space->set.map, page, &cursor);
+    any = area_cursor_get(&cursor, &area);
+    here = any && area.range.start <= page;
+    json_begin_object(call->out);
+    write_area_member(call->out, "area", call->space, &area, here);
+    if (!here)
+        write_area_member(call->out, "next", call->space, &area, any);
+    json_end_object(call->out);
+    return ASPACE_OK;
+}
+
+enum aspace_error area_overlaps(struct call *call)
+{
+    struct range range;
+    struct area area;
+    bool any;
+
+    if (call_range(call, &range) || memory_set_check_range(&call->space->set, range, &call->why))
+        return call->why.code;
+    any = memory_set_first(&call->space->set, range, &area);
+    json_begin_object(call->out);
+    json_name(call->out, "overlaps");
+    json_bool(call->out, any);
+    write_area_member(call->out, "first", call->space, &area, any);
+    json_end_object(call->out);
+    return ASPACE_OK;
+}
+
+/* ---- area.list ---- */
+
+struct list_window {
+    uint64_t first_page;
+    uint64_t end_page; /* one past the last page that the window touches */
+    uint64_t limit;
+};
+
+static enum aspace_error read_window(struct call *call, struct list_window *w)
+{
+    uint64_t start = call_has(call, PARAM_START) ? call_number(call, PARAM_START) : 0;
+    uint64_t end = call_has(call, PARAM_END) ? call_number(call, PARAM_END) : UINT64_MAX;
+
+    w->limit = call_has(call, PARAM_LIMIT) ? call_number(call, PARAM_LIMIT) : LIST_DEFAULT;
+    if (w->limit < 1 || w->limit > LIST_MAX)
+        return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_LIMIT, "limit %" PRIu64 " is not from 1 to %d",
+                                 w->limit, LIST_MAX);
+    if (start >= end)
+        return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_END,
+                                 "the window from 0x%" PRIx64 " to 0x%" PRIx64 " is empty", start, end);
+    w->first_page = page_of(start);
+    w->end_page = page_of(end - 1) + 1;
+    return ASPACE_OK;
+}
+
+enum aspace_error area_list(struct call *call)
+{
+    struct list_window w = {0, 0, 0};
+    struct area_cursor cursor;
+    struct area area;
+    bool more;
+
+    if (read_window(call, &w))
+        return call->why.code;
+    area_map_seek(&call->space->set.map, w.first_page, &cursor);
+    json_begin_object(call->out);
+    json_name(call->out, "areas");
+    json_begin_array(call->out);
+    while ((more = area_cursor_get(&cursor, &area) && area.range.start < w.end_page) && w.limit--) {
+        write_area(call->out, call->space, &area);
+        area_cursor_next(&cursor);
+    }
+    json_end_array(call->out);
+    json_name(call->out, "next");
+    if (more)
+        json_hex(call->out, page_addr(area.range.start));
+    else
+        json_null(call->out);
+    json_end_object(call->out);
+    return ASPACE_OK;
+}

@@ -1,0 +1,74 @@
+/* One request being carried out, as handlers see it, and the handlers. */
+#ifndef RPC_CALL_H
+#define RPC_CALL_H
+
+#include "rpc/service.h"
+
+struct call {
+    struct service *service;
+    const struct method *method;
+    const struct params *params;
+    struct space *space;     /* of a METHOD_ON_SPACE method; a handler that destroys it sets NULL */
+    struct json_writer *out; /* a handler writes the result, one JSON value, here */
+    struct refusal why;
+};
+
+/* Writes the result and returns ASPACE_OK, or fills call->why and returns its code (what it wrote is then dropped).
+ * Handlers of methods that mutate write nothing before they have succeeded, and little after. */
+typedef enum aspace_error call_handler(struct call *call);
+
+/* Room kept for the result of a mutating method, so that it cannot fail after the fact: two areas with the longest
+ * tags, each byte escaped. */
+#define CALL_RESULT_MAX (2 * (6 * ASPACE_TAG_MAX + 512) + 1024)
+
+call_handler rpc_discover, daemon_ping, daemon_info, daemon_stats, daemon_shutdown;
+call_handler space_create_method, space_destroy_method, space_clear_method, space_list, space_info, space_check_method;
+call_handler area_map_method, area_unmap, area_protect, area_shrink, area_split, area_merge, area_find, area_find_free,
+    area_overlaps, area_list;
+call_handler page_walk, memory_access, memory_read, memory_write;
+
+/* ---- For handlers ---- */
+
+static inline bool call_has(const struct call *call, enum param_id id)
+{
+    return params_has(call->params, id);
+}
+
+static inline uint64_t call_number(const struct call *call, enum param_id id)
+{
+    return call->params->value[id].number;
+}
+
+/* The text of a parameter, NULL if it is absent. */
+static inline const char *call_text(const struct call *call, enum param_id id)
+{
+    return call_has(call, id) ? call->params->value[id].text : NULL;
+}
+
+/* Sets call->why with the parameter that is to blame. */
+enum aspace_error call_refuse_param(struct call *call, enum aspace_error code, enum param_id id, const char *format,
+                                    ...) __attribute__((format(printf, 4, 5)));
+
+/* The page of an address parameter; InvalidParam if it is not aligned. */
+enum aspace_error call_page(struct call *call, enum param_id id, uint64_t *ret);
+
+/* A size parameter in pages; InvalidParam if it is 0 or not aligned. */
+enum aspace_error call_pages(struct call *call, enum param_id id, uint64_t *ret);
+
+/* The range of the parameters start and size. */
+enum aspace_error call_range(struct call *call, struct range *ret);
+
+/* The range of a parameter [lo, hi). */
+enum aspace_error call_bounds(struct call *call, enum param_id id, struct range *ret);
+
+/* ---- Core to JSON ---- */
+
+void write_area(struct json_writer *w, const struct space *space, const struct area *area);
+void write_space(struct json_writer *w, const struct space *space);
+/* A member `name` that is an Area, or null if `present` is false. */
+void write_area_member(struct json_writer *w, const char *name, const struct space *space, const struct area *area,
+                       bool present);
+/* The member "generation", then the end of the result object. */
+void write_generation_end(struct call *call);
+
+#endif

@@ -1,0 +1,170 @@
+/* rpc.discover and daemon.*: the daemon about itself. */
+#include <unistd.h>
+
+#include "aspace/version.h"
+#include "base/clock.h"
+#include "rpc/call.h"
+
+enum aspace_error rpc_discover(struct call *call)
+{
+    methods_write_openrpc(call->out);
+    return ASPACE_OK;
+}
+
+static enum aspace_error empty_result(struct call *call)
+{
+    json_begin_object(call->out);
+    json_end_object(call->out);
+    return ASPACE_OK;
+}
+
+enum aspace_error daemon_ping(struct call *call)
+{
+    return empty_result(call);
+}
+
+enum aspace_error daemon_shutdown(struct call *call)
+{
+    call->service->shutdown = true;
+    return empty_result(call);
+}
+
+static void write_count(struct json_writer *w, const char *name, uint64_t value)
+{
+    json_name(w, name);
+    json_uint(w, value);
+}
+
+static void write_text(struct json_writer *w, const char *name, const char *text)
+{
+    json_name(w, name);
+    json_string(w, text);
+}
+
+static void write_uptime(struct call *call)
+{
+    write_count(call->out, "uptime_ms", (clock_ns() - call->service->started_ns) / 1000000);
+}
+
+static void write_limits(struct json_writer *w, const struct limits *limits)
+{
+    json_name(w, "limits");
+    json_begin_object(w);
+#define X(name, value, least, most, text) write_count(w, "max_" #name, limits->name);
+    LIMIT_MAP(X)
+#undef X
+    json_end_object(w);
+}
+
+enum aspace_error daemon_info(struct call *call)
+{
+    struct json_writer *w = call->out;
+
+    json_begin_object(w);
+    write_text(w, "name", "aspaced");
+    write_text(w, "version", ASPACE_VERSION);
+    write_count(w, "protocol", ASPACE_PROTOCOL);
+    write_count(w, "pid", (uint64_t)getpid());
+    write_uptime(call);
+    json_name(w, "backends");
+    json_begin_array(w);
+    json_string(w, "sim");
+    json_end_array(w);
+    write_limits(w, &call->service->limits);
+    json_end_object(w);
+    return ASPACE_OK;
+}
+
+static void write_method_stats(struct json_writer *w, const struct method_stats *stats)
+{
+    json_begin_object(w);
+    write_count(w, "requests", stats->latency.count);
+    write_count(w, "errors", stats->errors);
+    write_count(w, "p50_ns", histogram_quantile(&stats->latency, 0.5));
+    write_count(w, "p99_ns", histogram_quantile(&stats->latency, 0.99));
+    write_count(w, "p999_ns", histogram_quantile(&stats->latency, 0.999));
+    write_count(w, "max_ns", stats->latency.max);
+    json_end_object(w);
+}
+
+/* The methods that were called at all, by name. */
+static void write_methods(struct json_writer *w, const struct service *service)
+{
+    json_name(w, "methods");
+    json_begin_object(w);
+    for (int i = 0; i < METHOD_COUNT; i++) {
+        if (!service->methods[i].latency.count)
+            continue;
+        json_name(w, methods[i].name);
+        write_method_stats(w, &service->methods[i]);
+    }
+    json_end_object(w);
+}
+
+static void write_connections(struct json_writer *w, const struct service *service)
+{
+    json_name(w, "connections");
+    json_begin_object(w);
+    write_count(w, "open", service->connections_open);
+    write_count(w, "accepted", service->connections_accepted);
+    write_count(w, "refused", service->connections_refused);
+    json_end_object(w);
+}
+
+static void write_requests(struct json_writer *w, const struct service *service)
+{
+    uint64_t requests = service->unreadable;
+    uint64_t errors = service->unreadable;
+
+    for (int i = 0; i < METHOD_COUNT; i++) {
+        requests += service->methods[i].latency.count;
+        errors += service->methods[i].errors;
+    }
+    write_count(w, "messages", service->messages);
+    write_count(w, "requests", requests);
+    write_count(w, "errors", errors);
+}
+
+static void write_spaces(struct json_writer *w, const struct registry *registry)
+{
+    struct frame_counts sum = {0};
+    uint64_t areas = 0;
+
+    for (size_t i = 0; i < registry->count; i++) {
+        struct space *space = registry->spaces[i];
+        struct frame_counts one = {0};
+
+        areas += space->set.map.count;
+        if (space->backend->ops->count_frames)
+            space->backend->ops->count_frames(space->backend, &one);
+        sum.total += one.total;
+        sum.used += one.used;
+        sum.data += one.data;
+        sum.tables += one.tables;
+        sum.shared += one.shared;
+    }
+    write_count(w, "spaces", registry->count);
+    write_count(w, "areas", areas);
+    json_name(w, "frames");
+    json_begin_object(w);
+    write_count(w, "used", sum.used);
+    write_count(w, "data", sum.data);
+    write_count(w, "tables", sum.tables);
+    write_count(w, "shared", sum.shared);
+    write_count(w, "total", sum.total);
+    json_end_object(w);
+}
+
+enum aspace_error daemon_stats(struct call *call)
+{
+    struct json_writer *w = call->out;
+
+    json_begin_object(w);
+    write_uptime(call);
+    write_connections(w, call->service);
+    write_requests(w, call->service);
+    write_methods(w, call->service);
+    write_spaces(w, &call->service->registry);
+    json_end_object(w);
+    return ASPACE_OK;
+}

@@ -1,0 +1,150 @@
+/* page.walk and memory.*: what the machine sees, and bytes. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "rpc/call.h"
+
+static void write_level(struct json_writer *w, const struct walk_level *level)
+{
+    char flags[FLAGS_TEXT_MAX];
+
+    json_begin_object(w);
+    json_name(w, "level");
+    json_uint(w, level->level);
+    json_name(w, "table");
+    json_hex(w, level->table);
+    json_name(w, "index");
+    json_uint(w, level->index);
+    json_name(w, "entry");
+    json_hex(w, level->entry);
+    json_name(w, "flags");
+    json_string(w, flags_format(level->flags, flags));
+    json_name(w, "present");
+    json_bool(w, level->present);
+    json_name(w, "leaf");
+    json_bool(w, level->leaf);
+    json_end_object(w);
+}
+
+enum aspace_error page_walk(struct call *call)
+{
+    struct backend *backend = call->space->backend;
+    struct json_writer *w = call->out;
+    struct walk walk;
+
+    if (!backend->ops->walk)
+        return refuse(&call->why, ASPACE_UNSUPPORTED, "the %s backend has no page tables to walk", backend->ops->name);
+    if (backend->ops->walk(backend, call_number(call, PARAM_ADDR), &call->why, &walk))
+        return call->why.code;
+    json_begin_object(w);
+    json_name(w, "levels");
+    json_begin_array(w);
+    for (unsigned i = 0; i < walk.count; i++)
+        write_level(w, &walk.levels[i]);
+    json_end_array(w);
+    json_name(w, "pa");
+    if (walk.has_pa)
+        json_hex(w, walk.pa);
+    else
+        json_null(w);
+    json_name(w, "page_size");
+    json_hex(w, walk.page_size);
+    json_end_object(w);
+    return ASPACE_OK;
+}
+
+static void write_fault(struct call *call, const struct access *access, const struct area *area, bool has_area)
+{
+    struct json_writer *w = call->out;
+
+    json_name(w, "fault");
+    json_begin_object(w);
+    json_name(w, "reason");
+    json_string(w, access->reason);
+    json_name(w, "addr");
+    json_hex(w, access->addr);
+    json_name(w, "code");
+    json_uint(w, access->code);
+    write_area_member(w, "area", call->space, area, has_area);
+    json_end_object(w);
+}
+
+enum aspace_error memory_access(struct call *call)
+{
+    struct json_writer *w = call->out;
+    uint64_t size = call_has(call, PARAM_SIZE) ? call_number(call, PARAM_SIZE) : 1;
+    struct access access;
+    struct area area;
+    bool has_area;
+
+    if (space_access(call->space, call_number(call, PARAM_ADDR), size,
+                     (enum aspace_access)call_number(call, PARAM_KIND), (enum aspace_mode)call_number(call, PARAM_MODE),
+                     &call->why, &access, &area, &has_area))
+        return call->why.code;
+    json_begin_object(w);
+    json_name(w, "outcome");
+    json_string(w, outcome_names[access.outcome]);
+    if (access.outcome == ASPACE_OUTCOME_FAULT) {
+        write_fault(call, &access, &area, has_area);
+    } else if (access.has_pa) {
+        json_name(w, "pa");
+        json_hex(w, access.pa);
+    }
+    json_end_object(w);
+    return ASPACE_OK;
+}
+
+enum aspace_error memory_read(struct call *call)
+{
+    uint64_t size = call_number(call, PARAM_SIZE);
+    void *buffer;
+
+    if (size > call->service->limits.read) {
+        call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_SIZE,
+                          "size 0x%" PRIx64 " passes the limit of 0x%" PRIx64 " bytes a read", size,
+                          call->service->limits.read);
+        call->why.hint = "read in smaller pieces, or start the daemon with a larger --max-read";
+        return call->why.code;
+    }
+    buffer = malloc(size ? size : 1);
+    if (!buffer)
+        return refuse_no_memory(&call->why);
+    if (space_read(call->space, call_number(call, PARAM_ADDR), buffer, size, &call->why) == ASPACE_OK) {
+        json_begin_object(call->out);
+        json_name(call->out, "data");
+        json_base64(call->out, buffer, size);
+        json_end_object(call->out);
+    }
+    free(buffer);
+    return call->why.code;
+}
+
+/* data or hex, exactly one. */
+static enum aspace_error read_bytes(struct call *call, uint8_t **ret, size_t *ret_size)
+{
+    bool data = call_has(call, PARAM_DATA);
+    bool hex = call_has(call, PARAM_HEX);
+
+    if (data == hex)
+        return call_refuse_param(call, ASPACE_INVALID_PARAMS, data ? PARAM_HEX : PARAM_DATA,
+                                 "give the bytes as either data (base64) or hex, %s",
+                                 data ? "not both" : "one of them");
+    return params_bytes(call->params, data ? PARAM_DATA : PARAM_HEX, &call->why, ret, ret_size);
+}
+
+enum aspace_error memory_write(struct call *call)
+{
+    uint8_t *bytes;
+    size_t size;
+
+    if (read_bytes(call, &bytes, &size))
+        return call->why.code;
+    if (space_write(call->space, call_number(call, PARAM_ADDR), bytes, size, &call->why) == ASPACE_OK) {
+        json_begin_object(call->out);
+        json_name(call->out, "written");
+        json_hex(call->out, size);
+        json_end_object(call->out);
+    }
+    free(bytes);
+    return call->why.code;
+}

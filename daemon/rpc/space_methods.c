@@ -1,0 +1,121 @@
+/* space.*: making spaces, looking at them, ending them. */
+#include <inttypes.h>
+
+#include "rpc/call.h"
+#include "sim/sim.h"
+
+static enum aspace_error read_ram(struct call *call, uint64_t *ret)
+{
+    uint64_t limit = call->service->limits.ram;
+
+    *ret = call_has(call, PARAM_RAM) ? call_number(call, PARAM_RAM) : SIM_DEFAULT_RAM;
+    if (*ret <= limit)
+        return ASPACE_OK;
+    call_refuse_param(call, ASPACE_NO_MEMORY, PARAM_RAM,
+                      "ram 0x%" PRIx64 " passes the limit of 0x%" PRIx64 " bytes a space", *ret, limit);
+    call->why.hint = "ask for less, or start the daemon with a larger --max-ram";
+    return call->why.code;
+}
+
+static enum aspace_error create_sim(struct call *call, struct space_options *options, struct backend **ret)
+{
+    uint64_t ram;
+
+    options->arch = sim_arch_names[call_number(call, PARAM_ARCH)];
+    options->bounds = sim_default_bounds(options->arch);
+    if (call_has(call, PARAM_RANGE) && call_bounds(call, PARAM_RANGE, &options->bounds))
+        return call->why.code;
+    if (read_ram(call, &ram))
+        return call->why.code;
+    return sim_create(options->arch, ram, options->bounds, &call->why, ret);
+}
+
+enum aspace_error space_create_method(struct call *call)
+{
+    struct registry *registry = &call->service->registry;
+    struct space_options options = {
+        .name = call_text(call, PARAM_NAME),
+        .tag = call_text(call, PARAM_TAG),
+        .merge = (enum aspace_merge)call_number(call, PARAM_MERGE),
+        .max_areas = call->service->limits.areas,
+    };
+    struct backend *backend;
+    struct space *space;
+
+    if (registry_reserve(registry, options.name, &call->why) || create_sim(call, &options, &backend) ||
+        space_create(&options, backend, &call->why, &space))
+        return call->why.code;
+    registry_add(registry, space);
+    write_space(call->out, space);
+    return ASPACE_OK;
+}
+
+enum aspace_error space_destroy_method(struct call *call)
+{
+    registry_destroy(&call->service->registry, call->space);
+    call->space = NULL;
+    json_begin_object(call->out);
+    json_end_object(call->out);
+    return ASPACE_OK;
+}
+
+enum aspace_error space_clear_method(struct call *call)
+{
+    size_t removed;
+
+    if (memory_set_clear(&call->space->set, &call->why, &removed))
+        return call->why.code;
+    json_begin_object(call->out);
+    json_name(call->out, "removed");
+    json_uint(call->out, removed);
+    write_generation_end(call);
+    return ASPACE_OK;
+}
+
+enum aspace_error space_list(struct call *call)
+{
+    const struct registry *registry = &call->service->registry;
+
+    json_begin_object(call->out);
+    json_name(call->out, "spaces");
+    json_begin_array(call->out);
+    for (size_t i = 0; i < registry->count; i++)
+        write_space(call->out, registry->spaces[i]);
+    json_end_array(call->out);
+    json_end_object(call->out);
+    return ASPACE_OK;
+}
+
+enum aspace_error space_info(struct call *call)
+{
+    write_space(call->out, call->space);
+    return ASPACE_OK;
+}
+
+struct problems {
+    struct json_writer *out;
+    bool any;
+};
+
+static void write_problem(void *arg, const char *problem)
+{
+    struct problems *problems = arg;
+
+    problems->any = true;
+    json_string(problems->out, problem);
+}
+
+enum aspace_error space_check_method(struct call *call)
+{
+    struct problems problems = {call->out, false};
+
+    json_begin_object(call->out);
+    json_name(call->out, "problems");
+    json_begin_array(call->out);
+    space_check(call->space, write_problem, &problems);
+    json_end_array(call->out);
+    json_name(call->out, "ok");
+    json_bool(call->out, !problems.any);
+    json_end_object(call->out);
+    return ASPACE_OK;
+}

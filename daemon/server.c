@@ -1,0 +1,146 @@
+/* The loop and the way down: stop listening, flush every reply, close, remove the socket. */
+#include "daemon/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "aspace/version.h"
+#include "base/log.h"
+#include "base/socket_path.h"
+#include "net/net.h"
+#include "net/socket_file.h"
+#include "rpc/service.h"
+
+/* How long peers have to take their last replies. */
+#define GRACE_MS 5000
+
+static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
+#define STOP_SIGNALS (sizeof(stop_signals) / sizeof(stop_signals[0]))
+
+struct server {
+    uv_loop_t loop;
+    uv_signal_t signals[STOP_SIGNALS];
+    uv_timer_t grace;
+    struct socket_file file;
+    struct service service;
+    struct net net;
+};
+
+static void on_grace(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+
+    log_line(LOG_WARNING, "some peers did not take their last replies; closing all the same");
+    net_abort(&server->net);
+}
+
+static void stop(struct server *server)
+{
+    uv_timer_start(&server->grace, on_grace, GRACE_MS, 0);
+    net_stop(&server->net);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct server *server = signal->data;
+
+    if (server->net.stopping) {
+        log_line(LOG_INFO, "%s again: stopping at once", strsignal(number));
+        net_abort(&server->net);
+        return;
+    }
+    log_line(LOG_INFO, "%s: stopping", strsignal(number));
+    stop(server);
+}
+
+static void on_shutdown(struct net *net)
+{
+    log_line(LOG_INFO, "a peer asked for shutdown: stopping");
+    stop(net->data);
+}
+
+static void on_stopped(struct net *net)
+{
+    struct server *server = net->data;
+
+    uv_close((uv_handle_t *)&server->grace, NULL);
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        uv_close((uv_handle_t *)&server->signals[i], NULL);
+}
+
+static void start_signals(struct server *server)
+{
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < STOP_SIGNALS; i++) {
+        uv_signal_init(&server->loop, &server->signals[i]);
+        server->signals[i].data = server;
+        uv_signal_start(&server->signals[i], on_signal, stop_signals[i]);
+    }
+}
+
+/* Whoever started us waits for this line, or for the end of the descriptor. */
+static bool tell_ready(int fd)
+{
+    static const char line[] = "READY=1\n";
+    bool told;
+
+    if (fd < 0)
+        return true;
+    told = write(fd, line, sizeof(line) - 1) == (ssize_t)(sizeof(line) - 1);
+    if (!told)
+        log_line(LOG_ERROR, "--ready-fd %d: %s", fd, strerror(errno));
+    if (fd > STDERR_FILENO)
+        close(fd);
+    return told;
+}
+
+static void run_loop(struct server *server, const struct config *config)
+{
+    int error;
+
+    server->net.data = server;
+    server->net.on_shutdown = on_shutdown;
+    server->net.on_stopped = on_stopped;
+    error = net_start(&server->net, &server->loop, &server->service, server->file.fd);
+    server->file.fd = -1;
+    if (error) {
+        log_line(LOG_ERROR, "cannot listen on %s: %s", server->file.path, uv_strerror(error));
+        return;
+    }
+    log_line(LOG_INFO, "version %s listens on %s (pid %ld)", ASPACE_VERSION, server->file.path, (long)getpid());
+    uv_timer_init(&server->loop, &server->grace);
+    server->grace.data = server;
+    start_signals(server);
+    if (!tell_ready(config->ready_fd))
+        stop(server);
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+}
+
+int server_run(const struct config *config)
+{
+    static struct server server; /* large, and there is one */
+    char path[CONFIG_PATH_MAX];
+    char problem[CONFIG_PATH_MAX + 200];
+    bool started;
+
+    log_set_level(config->log_level);
+    if (socket_path_resolve(config->socket, path, sizeof(path))) {
+        log_line(LOG_ERROR, "the socket path is longer than the system allows; use --socket with a shorter one");
+        return 1;
+    }
+    if (!socket_file_open(path, config->mode, &server.file, problem, sizeof(problem))) {
+        log_line(LOG_ERROR, "%s", problem);
+        return 1;
+    }
+    service_init(&server.service, &config->limits);
+    uv_loop_init(&server.loop);
+    run_loop(&server, config);
+    started = server.net.stopping;
+    uv_loop_close(&server.loop);
+    service_free(&server.service);
+    socket_file_close(&server.file);
+    return started ? 0 : 1;
+}
