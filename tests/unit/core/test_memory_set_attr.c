@@ -157,6 +157,12 @@ static void protect_sets_and_clears_flags_and_keeps_the_others(void **state)
     assert_int_equal(area.attr.flags, ASPACE_READ | ASPACE_EXEC | ASPACE_KERNEL);
     assert_true(area_map_find(&f.set.map, f.base + 4, &area));
     assert_int_equal(area.attr.flags, ASPACE_READ | ASPACE_KERNEL);
+    /* Given whole, as "rw-": the permissions are cleared first; what is not named stays. */
+    assert_int_equal(memory_set_protect(&f.set, set_fixture_range(&f, "[..]...."), RW, RW | ASPACE_EXEC,
+                                        ASPACE_HOLES_REFUSE, &f.why, &count),
+                     ASPACE_OK);
+    assert_true(area_map_find(&f.set.map, f.base, &area));
+    assert_int_equal(area.attr.flags, RW | ASPACE_KERNEL);
     page_backend_expect(f.backend, &f.set.map);
     set_fixture_close(&f);
 }

@@ -415,7 +415,7 @@ static uint64_t open_set(struct model *m)
     uint64_t pages = deep ? 8192 : sizes[roll(m, sizeof(sizes) / sizeof(*sizes))];
     uint64_t bases[] = {0, 16, 1000003, PAGE_LIMIT - pages};
     enum aspace_merge merge = one_in(m, 2) ? ASPACE_MERGE_AUTO : ASPACE_MERGE_OFF;
-    size_t max_areas = !deep && one_in(m, 4) ? 1 + (size_t)roll(m, pages) : 1000000;
+    size_t max_areas = !deep && one_in(m, 4) ? 1 + (size_t)roll(m, 1 + pages / 4) : 1000000;
 
     m->bounds.start = bases[roll(m, 4)];
     m->bounds.end = m->bounds.start + pages;

@@ -177,6 +177,14 @@ static void the_limit_counts_what_is_left_after_the_edit(void **state)
     assert_int_equal(plan_reserve(&plan, 3, &why), ASPACE_OK);
     plan_free(&plan);
 
+    plan_init(&plan, &map, false); /* two for one: what is taken does not count */
+    plan_take(&plan, &before[0]);
+    add(&plan, area(10, 15, 1));
+    add(&plan, area(15, 20, 1));
+    assert_int_equal(plan_reserve(&plan, 2, &why), ASPACE_NO_MEMORY);
+    assert_int_equal(plan_reserve(&plan, 3, &why), ASPACE_OK);
+    plan_free(&plan);
+
     plan_init(&plan, &map, false); /* one for one is no growth, even past the limit */
     plan_take(&plan, &before[0]);
     add(&plan, area(10, 15, 1));

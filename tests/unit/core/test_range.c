@@ -48,10 +48,9 @@ static void impossible_bytes_are_refused_and_name_the_parameter(void **state)
         uint64_t size;
         const char *param;
     } cases[] = {
-        {0x1001, 0x1000, "start"},     {0xfff, 0x1000, "start"},
-        {UINT64_MAX, 0x1000, "start"}, {0x1000, 0, "size"},
-        {0x1000, 1, "size"},           {0x1000, 0x1fff, "size"},
-        {TOP_PAGE, 0x2000, "size"},    {0x1000, TOP_PAGE + 0x800, "size"},
+        {0x1001, 0x1000, "start"},     {0xfff, 0x1000, "start"},     {0x1800, 0x1000, "start"},
+        {UINT64_MAX, 0x1000, "start"}, {0x1000, 0, "size"},          {0x1000, 1, "size"},
+        {0x1000, 0x1fff, "size"},      {TOP_PAGE, 0x2000, "size"},   {0x1000, TOP_PAGE + 0x800, "size"},
         {0x2000, TOP_PAGE, "size"},    {TOP_PAGE, TOP_PAGE, "size"},
     };
     struct range range = {7, 8};

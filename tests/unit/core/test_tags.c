@@ -121,6 +121,31 @@ static void a_table_with_few_carried_tags_stays_small(void **state)
     area_map_clear(&map);
 }
 
+/* A sweep that frees little is followed by growth, or every new text would cost a sweep. */
+static void a_full_table_half_of_whose_tags_are_carried_grows(void **state)
+{
+    struct area_map map;
+    struct tags tags = {0};
+    uint32_t capacity;
+
+    (void)state;
+    area_map_init(&map, (struct range){0, 100000});
+    intern_number(&tags, &map, 0);
+    capacity = tags.capacity;
+    for (unsigned i = 1; i < capacity; i++) {
+        uint32_t id = intern_number(&tags, &map, i);
+
+        if (i % 2)
+            carry(&map, i, id);
+    }
+    assert_int_equal(tags.capacity, capacity);
+    intern_number(&tags, &map, capacity);
+    assert_int_equal(tags.capacity, 2 * capacity);
+    assert_int_equal(tags.count, capacity / 2 + 1);
+    tags_free(&tags);
+    area_map_clear(&map);
+}
+
 static void the_longest_tag_is_kept_whole(void **state)
 {
     struct area_map map;
@@ -146,6 +171,7 @@ int main(void)
         cmocka_unit_test(the_text_is_copied),
         cmocka_unit_test(carried_tags_keep_their_ids_while_the_table_grows),
         cmocka_unit_test(a_table_with_few_carried_tags_stays_small),
+        cmocka_unit_test(a_full_table_half_of_whose_tags_are_carried_grows),
         cmocka_unit_test(the_longest_tag_is_kept_whole),
     };
 
