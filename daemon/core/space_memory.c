@@ -40,6 +40,8 @@ enum aspace_error space_access(struct space *space, uint64_t addr, uint64_t size
     const struct backend_ops *ops = space->backend->ops;
     struct access first;
     struct access second;
+    struct area area = {{0, 0}, {0}};
+    bool has_area;
     uint64_t last;
 
     if (!ops->access)
@@ -51,10 +53,10 @@ enum aspace_error space_access(struct space *space, uint64_t addr, uint64_t size
         why->param = "size";
         return why->code;
     }
-    if (access_page(space, addr, kind, mode, why, &first, ret_area, ret_has_area))
+    if (access_page(space, addr, kind, mode, why, &first, &area, &has_area))
         goto undo;
     if (first.outcome != ASPACE_OUTCOME_FAULT && page_of(last) != page_of(addr)) {
-        if (access_page(space, last & ~(ASPACE_PAGE_SIZE - 1), kind, mode, why, &second, ret_area, ret_has_area))
+        if (access_page(space, last & ~(ASPACE_PAGE_SIZE - 1), kind, mode, why, &second, &area, &has_area))
             goto undo;
         if (second.outcome == ASPACE_OUTCOME_FAULT)
             first = second;
@@ -63,6 +65,8 @@ enum aspace_error space_access(struct space *space, uint64_t addr, uint64_t size
     }
     ops->commit(space->backend);
     *ret = first;
+    *ret_area = area;
+    *ret_has_area = has_area;
     return ASPACE_OK;
 undo:
     ops->rollback(space->backend);
