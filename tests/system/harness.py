@@ -20,7 +20,7 @@ ASPACECTL = os.environ.get("ASPACECTL", "aspacectl")
 SOURCE_DIR = os.environ.get("SOURCE_DIR", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 TEST_DATA = os.environ.get("TEST_DATA", os.path.join(SOURCE_DIR, "tests", "data"))
 
-PATIENCE = 60          # seconds after which anything here counts as hung: generous, for sanitizer builds
+PATIENCE = 30          # seconds after which anything here counts as hung: generous, for sanitizer builds
 SANITIZER_MARKS = ("Sanitizer", "runtime error:", "Assertion", "assertion")
 
 PAGE = 0x1000
@@ -94,14 +94,14 @@ class Daemon:
         except subprocess.TimeoutExpired:
             raise Hung("aspaced goes on running") from None
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.process.send_signal(number)
 
     def stop(self, number=signal.SIGTERM):
         """Ends it as a service manager would, and checks that it ended well."""
         try:
             if self.process.poll() is None:
-                self.signal(number)
+                self.send_signal(number)
             status = self.wait()
             errors = self.stderr()
             assert status == 0, "aspaced ended with %d: %s" % (status, errors)
@@ -119,6 +119,8 @@ class Daemon:
             if self.process.poll() is None:
                 self.process.kill()
             self.process.wait()
+        if self.errors is not None:
+            self.errors.close()
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 

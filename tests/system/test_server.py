@@ -75,7 +75,7 @@ class Socket(FolderCase):
 
     def test_a_killed_daemon_can_be_started_again(self):
         first = self.daemon()
-        first.signal(signal.SIGKILL)
+        first.send_signal(signal.SIGKILL)
         first.process.wait()
         self.assertTrue(os.path.exists(self.path))
         second = self.daemon()
@@ -249,7 +249,7 @@ class Ending(FolderCase):
                 count = 2000
                 peer.send("".join(request_text("daemon.info", None, n) + "\n" for n in range(count)))
                 first = peer.reply()
-                daemon.signal(number)
+                daemon.send_signal(number)
                 lines = peer.rest().splitlines(True)
                 self.assertEqual(daemon.wait(), 0)
                 self.assertEqual(first["id"], 0)
