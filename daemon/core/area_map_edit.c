@@ -27,22 +27,29 @@ struct fill {
     struct area_map_node *last;
 };
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 uint64_t leaf_hole(const struct area_map *map, const struct area_map_node *leaf, unsigned from, unsigned to)
 {
+    const uint64_t *starts = leaf->keys;
+    const uint64_t *ends = leaf->ends;
     unsigned inside = to < leaf->count ? to : leaf->count - 1;
-    uint64_t largest = 0;
+    uint64_t even = 0;
+    uint64_t odd = 0;
+    unsigned i = from;
 
-    for (unsigned i = from; i < inside; i++) {
-        uint64_t hole = leaf->keys[i + 1] - leaf->ends[i];
-
-        largest = hole > largest ? hole : largest;
+    for (; i + 1 < inside; i += 2) { /* two chains, for one would wait for itself */
+        even = larger(even, starts[i + 1] - ends[i]);
+        odd = larger(odd, starts[i + 2] - ends[i + 1]);
     }
-    if (to == leaf->count && to > from) {
-        uint64_t hole = leaf_after(map, leaf) - leaf->ends[to - 1];
-
-        largest = hole > largest ? hole : largest;
-    }
-    return largest;
+    if (i < inside)
+        even = larger(even, starts[i + 1] - ends[i]);
+    if (to == leaf->count && to > from)
+        odd = larger(odd, leaf_after(map, leaf) - ends[to - 1]);
+    return larger(even, odd);
 }
 
 uint64_t node_hole(const struct area_map *map, const struct area_map_node *node)
@@ -52,7 +59,7 @@ uint64_t node_hole(const struct area_map *map, const struct area_map_node *node)
     if (!node->level)
         return leaf_hole(map, node, 0, node->count);
     for (unsigned i = 0; i < node->count; i++)
-        largest = node->holes[i] > largest ? node->holes[i] : largest;
+        largest = larger(largest, node->holes[i]);
     return largest;
 }
 
@@ -61,16 +68,16 @@ static struct area_map_node *path_to(const struct area_map *map, uint64_t page, 
 {
     struct area_map_node *node = map->root;
     unsigned level = map->height - 1;
+    unsigned at = root_search(node, page);
 
     while (level) {
-        unsigned at = node_search(node, page);
-
         path->node[level] = node;
         path->index[level--] = at;
         node = node->children[at];
+        at = node_search(node, page);
     }
     path->node[0] = node;
-    path->index[0] = node_search(node, page);
+    path->index[0] = at;
     return node;
 }
 

@@ -40,7 +40,7 @@ static bool fit_high(struct range hole, uint64_t pages, uint64_t align, uint64_t
 static bool try_hole(struct search *search, uint64_t start, uint64_t end)
 {
     struct range hole = range_meet((struct range){start, end}, search->window);
-    uint64_t page;
+    uint64_t page = 0;
 
     if (range_empty(hole) || range_pages(hole) < search->pages || range_pages(hole) >= search->hole_size)
         return false;

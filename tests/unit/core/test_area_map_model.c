@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "core/area_map.h"
+#include "core/area_map_node.h"
 
 #define UNIVERSE    2000
 #define MOST_AREAS  20000
@@ -232,6 +232,8 @@ static size_t roll_pieces(uint64_t start, uint64_t end, size_t most, uint64_t si
 
 static void edit(struct range window, size_t count)
 {
+    if (roll(2))
+        node_trim(&model.map, 0); /* nothing left over, so that the reserve alone must be enough */
     assert_int_equal(area_map_reserve(&model.map, count), 0);
     area_map_replace(&model.map, window, pieces, count);
     if (count && pieces[0].range.start < window.start)
