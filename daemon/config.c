@@ -170,7 +170,7 @@ enum config_result config_read(int argc, char **argv, struct config *ret)
             return CONFIG_DONE;
         }
         if (option == OPTION_VERSION) {
-            printf("aspaced %s (protocol %d)\n", ASPACE_VERSION, ASPACE_PROTOCOL);
+            printf("aspaced %s\n", ASPACE_VERSION);
             return CONFIG_DONE;
         }
         if (!read_option(option, ret))

@@ -226,6 +226,14 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     buffer->len = buffer->base ? READ_CHUNK : 0; /* 0: libuv reports UV_ENOBUFS */
 }
 
+/* A peer that goes on sending when it has been refused is cut off after a message's worth. */
+static void drop(struct connection *c, size_t size)
+{
+    c->dropped += size;
+    if (c->dropped > c->net->service->limits.message && unsent(c) == 0)
+        connection_close(c);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 {
     struct connection *c = stream->data;
@@ -241,7 +249,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
         connection_close(c);
         return;
     } else if (c->discard || c->finishing) {
-        return; /* frame_room gives the same place again */
+        drop(c, (size_t)n); /* frame_room gives the same place again */
+        return;
     } else {
         frame_fed(&c->in, (size_t)n);
     }

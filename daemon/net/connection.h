@@ -22,6 +22,7 @@ struct connection {
     bool reading;
     bool finishing; /* no more requests: flush, then close */
     bool discard;   /* finishing with bytes of the peer's still to come: they are dropped */
+    size_t dropped; /* so many by now */
     bool closing;
     unsigned open_handles;
 };

@@ -96,20 +96,29 @@ void dispatch_refuse(struct json_writer *out, enum aspace_error code, const char
 
 /* ---- One request ---- */
 
+/* How much of an unknown method's name is shown: whole characters of UTF-8 within `most` bytes. */
+static int shown_bytes(const char *text, size_t size, size_t most)
+{
+    if (size <= most)
+        return (int)size;
+    while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
+        most--;
+    return (int)most;
+}
+
 static const struct method *find_method(struct call *call, const struct rpc_request *request)
 {
+    const struct json_token *token = &request->doc->tokens[request->method];
+    const char *text = request->doc->text + token->start;
+    const struct method *method = NULL;
     char name[64];
     size_t size;
-    const struct method *method = NULL;
 
     if (json_unescape(request->doc, request->method, name, sizeof(name), &size))
         method = method_by_name(name, size);
     if (!method) {
-        const struct json_token *token = &request->doc->tokens[request->method];
-        int shown = token->end - token->start > 80 ? 80 : (int)(token->end - token->start);
-
-        refuse(&call->why, ASPACE_METHOD_NOT_FOUND, "there is no method \"%.*s\"", shown,
-               request->doc->text + token->start);
+        refuse(&call->why, ASPACE_METHOD_NOT_FOUND, "there is no method \"%.*s\"",
+               shown_bytes(text, token->end - token->start, 80), text);
         call->why.hint = "rpc.discover lists the methods";
     }
     return method;
