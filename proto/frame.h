@@ -26,6 +26,10 @@ struct frame_reader {
     size_t size;  /* end of the unread bytes */
     size_t capacity;
     size_t scanned; /* bytes from start known to hold no LF */
+    size_t header;  /* bytes of the header block read so far */
+    size_t body;    /* Content-Length of the message at hand */
+    bool has_body;  /* that header has come */
+    bool in_body;   /* the blank line has come, too */
 };
 
 void frame_init(struct frame_reader *f, size_t limit);

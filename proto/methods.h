@@ -93,7 +93,7 @@ enum param_type {
 
 /* How aspacectl takes a parameter. */
 enum cli_form {
-    CLI_POSITIONAL,  /* by its place; params come in the table's order */
+    CLI_POSITIONAL,  /* by its place */
     CLI_PLACE,       /* positional, where the word `any` leaves the parameter out: START|any */
     CLI_OPTION,      /* --new-size VALUE */
     CLI_CHOICE_FLAG, /* each choice but the default is a flag of its own: --replace; --left, --right */
@@ -104,6 +104,7 @@ struct param_spec {
     enum param_type type;
     bool required;
     enum cli_form cli;
+    unsigned place;             /* 1, 2, …: where it stands on the command line; 0 for options */
     const char *const *choices; /* TYPE_CHOICE: NULL-terminated, the first is the default of an optional one */
     const char *fallback;       /* the default as shown to people and in rpc.discover; NULL if there is none */
     const char *doc;            /* one line */
@@ -203,7 +204,8 @@ static inline bool params_has(const struct params *p, enum param_id id)
 
 /* Checks token `token` of `doc` (0: no params were given) against the method: by name or by position, missing,
  * unknown, duplicate, too many, wrong type, out of range. InvalidParams with why->param set. Optional choices that are
- * absent get their default's index (0) in `number`; everything else absent is not present. `doc` must outlive *ret. */
+ * absent get their default's index (0) in `number`; everything else absent is not present (its `number` is 0, too).
+ * `doc` must outlive *ret. Values of params that the method does not have are left as they were. */
 enum aspace_error method_bind(const struct method *method, const struct json_doc *doc, uint32_t token,
                               struct refusal *why, struct params *ret);
 
@@ -221,9 +223,10 @@ void methods_write_page(struct json_writer *w);
 /* Flags as text, "rw-,kernel", into `buffer` of at least FLAGS_TEXT_MAX bytes; returns buffer. */
 #define FLAGS_TEXT_MAX 48
 char *flags_format(uint16_t flags, char *buffer);
-/* Text to flags or to a change of flags; false if it is neither. `allow_change` takes "+w,-global" too. */
+/* Text to flags or to a change of flags; false if it is neither. `allow_change` takes "+w,-global" too. Flags clear the
+ * permissions that they do not name; what can be read as flags ("-wx") is not a change. */
 bool flags_parse(const char *text, size_t size, bool allow_change, struct flags_change *ret);
-/* "0x1f", "31", with `suffix` also "64K": false if it is no number, negative, or 2^64 and more. */
+/* "0x1f", "31", with `suffix` also "64K" and "0x10k": false if it is no number, negative, or 2^64 and more. */
 bool number_parse(const char *text, size_t size, bool suffix, uint64_t *ret);
 
 #endif

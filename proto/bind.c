@@ -1,0 +1,405 @@
+/* A request's params against the method table: what is missing, unknown or of the wrong shape is refused here, so that
+ * handlers see values. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/methods.h"
+
+#define INTEGER_MAX (UINT64_C(1) << 53)
+#define QUOTE_MAX   64
+
+/* ---- Saying what is wrong ---- */
+
+/* The text of a token as it was written, on one line, ASCII, and not too long. */
+static const char *quote(const struct json_doc *doc, uint32_t token, char buffer[QUOTE_MAX])
+{
+    const struct json_token *t = &doc->tokens[token];
+    bool quoted = t->type == JSON_STRING;
+    const char *text = doc->text + t->start - quoted;
+    size_t size = t->end - t->start + 2u * quoted;
+    bool cut = size > QUOTE_MAX - 4;
+
+    size = cut ? QUOTE_MAX - 4 : size;
+    for (size_t i = 0; i < size; i++)
+        buffer[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : text[i] == '\n' || text[i] == '\t' ? ' ' : '?';
+    memcpy(buffer + size, cut ? "..." : "", cut ? 4 : 1);
+    return buffer;
+}
+
+static void join_choices(const char *const *choices, char *buffer, size_t capacity)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; choices[i]; i++) {
+        size_t size = strlen(choices[i]);
+
+        if (used + size + 3 > capacity)
+            break;
+        memcpy(buffer + used, ", ", used ? 2 : 0);
+        used += used ? 2 : 0;
+        memcpy(buffer + used, choices[i], size);
+        used += size;
+    }
+    buffer[used] = '\0';
+}
+
+/* What a value of each type is not, and what to write instead. */
+static const char *const type_complaints[] = {
+    [TYPE_ADDR] = "an address: write \"0x...\" or a decimal string, below 2^64",
+    [TYPE_SIZE] = "a size: write \"0x...\", a decimal string, or either with K, M, G or T after it, below 2^64",
+    [TYPE_COUNT] = "a count: write an integer from 0 to 2^53 without fraction or exponent",
+    [TYPE_NAME] = "a name: write 1 to 64 of A-Z a-z 0-9 . _ - with no . or - first",
+    [TYPE_TEXT] = "a text of 1 to 1023 bytes of UTF-8 without NUL",
+    [TYPE_CHOICE] = "one of ",
+    [TYPE_FLAGS] = "flags: write r or -, w or -, x or -, then attributes, such as \"rw-\" or \"r-x,kernel\"",
+    [TYPE_FLAGS_CHANGE] = "flags such as \"rw-,kernel\" nor a change of them such as \"+w\" or \"+r-w,-global\"",
+    [TYPE_RANGE] = "a range: write [lo, hi], an array of two addresses",
+    [TYPE_BASE64] = "base64 with padding (RFC 4648) in a string",
+    [TYPE_HEX] = "pairs of hex digits in a string",
+};
+
+static enum aspace_error refuse_param(const struct param_spec *spec, const struct json_doc *doc, uint32_t token,
+                                      struct refusal *why)
+{
+    char quoted[QUOTE_MAX];
+    char choices[100] = "";
+
+    if (spec->type == TYPE_CHOICE)
+        join_choices(spec->choices, choices, sizeof(choices));
+    refuse(why, ASPACE_INVALID_PARAMS, "%s %s is not %s%s", param_names[spec->id], quote(doc, token, quoted),
+           type_complaints[spec->type], choices);
+    why->param = param_names[spec->id];
+    return why->code;
+}
+
+/* ---- Values ---- */
+
+static size_t span(const struct json_token *t)
+{
+    return t->end - t->start;
+}
+
+/* Digits alone, so no minus, fraction or exponent. */
+static bool read_integer(const struct json_doc *doc, uint32_t token, uint64_t *ret)
+{
+    const struct json_token *t = &doc->tokens[token];
+    const char *text = doc->text + t->start;
+
+    return t->type == JSON_NUMBER && number_parse(text, span(t), false, ret) && *ret <= INTEGER_MAX;
+}
+
+/* A string's text without its escapes: where it lies if it has none, else in `buffer`. NULL if it is too long. */
+static const char *plain_text(const struct json_doc *doc, uint32_t token, char *buffer, size_t capacity,
+                              size_t *ret_size)
+{
+    const struct json_token *t = &doc->tokens[token];
+
+    if (t->type != JSON_STRING)
+        return NULL;
+    if (t->escaped)
+        return json_unescape(doc, token, buffer, capacity, ret_size) ? buffer : NULL;
+    *ret_size = span(t);
+    return doc->text + t->start;
+}
+
+static bool read_number(const struct json_doc *doc, uint32_t token, bool suffix, uint64_t *ret)
+{
+    char buffer[80];
+    size_t size;
+    const char *text;
+
+    if (doc->tokens[token].type == JSON_NUMBER)
+        return read_integer(doc, token, ret);
+    text = plain_text(doc, token, buffer, sizeof(buffer), &size);
+    return text && number_parse(text, size, suffix, ret);
+}
+
+static bool read_range(const struct json_doc *doc, uint32_t token, struct param_value *ret)
+{
+    uint32_t low = token + 1;
+
+    if (doc->tokens[token].type != JSON_ARRAY || doc->tokens[token].count != 2)
+        return false;
+    return read_number(doc, low, false, &ret->number) && read_number(doc, doc->tokens[low].next, false, &ret->high);
+}
+
+static bool read_flags(const struct json_doc *doc, uint32_t token, bool change, struct flags_change *ret)
+{
+    char buffer[160];
+    size_t size;
+    const char *text = plain_text(doc, token, buffer, sizeof(buffer), &size);
+
+    return text && flags_parse(text, size, change, ret);
+}
+
+static bool read_choice(const struct json_doc *doc, uint32_t token, const char *const *choices, struct param_value *ret)
+{
+    if (doc->tokens[token].type != JSON_STRING)
+        return false;
+    for (uint64_t i = 0; choices[i]; i++) {
+        if (json_equals(doc, token, choices[i])) {
+            ret->number = i;
+            ret->text = choices[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Puts a string of 1 to `most` bytes into the scratch. */
+static bool read_text(struct params *p, uint32_t token, size_t most, struct param_value *ret, size_t *ret_size)
+{
+    char *place = p->scratch + p->scratch_size;
+    size_t room = sizeof(p->scratch) - p->scratch_size;
+
+    if (p->doc->tokens[token].type != JSON_STRING ||
+        !json_unescape(p->doc, token, place, room < most + 1 ? room : most + 1, ret_size) || *ret_size == 0)
+        return false;
+    p->scratch_size += *ret_size + 1;
+    ret->text = place;
+    return true;
+}
+
+static bool is_name(const char *text, size_t size)
+{
+    if (text[0] == '.' || text[0] == '-')
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+              c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static bool read_value(struct params *p, const struct param_spec *spec, uint32_t token, struct param_value *ret)
+{
+    const struct json_doc *doc = p->doc;
+    size_t size;
+
+    switch (spec->type) {
+    case TYPE_ADDR:
+    case TYPE_SIZE:
+        return read_number(doc, token, spec->type == TYPE_SIZE, &ret->number);
+    case TYPE_COUNT:
+        return read_integer(doc, token, &ret->number);
+    case TYPE_NAME:
+        return read_text(p, token, ASPACE_NAME_MAX, ret, &size) && is_name(ret->text, size);
+    case TYPE_TEXT:
+        return read_text(p, token, ASPACE_TAG_MAX, ret, &size);
+    case TYPE_CHOICE:
+        return read_choice(doc, token, spec->choices, ret);
+    case TYPE_FLAGS:
+    case TYPE_FLAGS_CHANGE:
+        return read_flags(doc, token, spec->type == TYPE_FLAGS_CHANGE, &ret->change);
+    case TYPE_RANGE:
+        return read_range(doc, token, ret);
+    case TYPE_BASE64:
+    case TYPE_HEX:
+        return doc->tokens[token].type == JSON_STRING;
+    }
+    return false;
+}
+
+/* ---- Params ---- */
+
+static enum aspace_error bind_one(struct params *p, const struct param_spec *spec, uint32_t token, struct refusal *why)
+{
+    struct param_value *value = &p->value[spec->id];
+
+    value->token = token;
+    if (!read_value(p, spec, token, value))
+        return refuse_param(spec, p->doc, token, why);
+    p->present |= UINT64_C(1) << spec->id;
+    return ASPACE_OK;
+}
+
+static const struct param_spec *find_param(const struct method *method, const struct json_doc *doc, uint32_t name)
+{
+    for (size_t i = 0; i < method->param_count; i++) {
+        if (json_equals(doc, name, param_names[method->params[i].id]))
+            return &method->params[i];
+    }
+    return NULL;
+}
+
+/* Each member is either known and new, or ends this: so even a huge object costs no more than the method has params. */
+static enum aspace_error bind_by_name(struct params *p, const struct method *method, uint32_t object,
+                                      struct refusal *why)
+{
+    const struct json_doc *doc = p->doc;
+    uint32_t end = doc->tokens[object].next;
+    char quoted[QUOTE_MAX];
+
+    for (uint32_t at = object + 1; at < end; at = doc->tokens[at + 1].next) {
+        const struct param_spec *spec = find_param(method, doc, at);
+
+        if (!spec)
+            return refuse(why, ASPACE_INVALID_PARAMS, "%s has no parameter %s", method->name, quote(doc, at, quoted));
+        if (params_has(p, spec->id)) {
+            refuse(why, ASPACE_INVALID_PARAMS, "%s is given twice", param_names[spec->id]);
+            why->param = param_names[spec->id];
+            return why->code;
+        }
+        if (bind_one(p, spec, at + 1, why))
+            return why->code;
+    }
+    return ASPACE_OK;
+}
+
+static enum aspace_error bind_by_position(struct params *p, const struct method *method, uint32_t array,
+                                          struct refusal *why)
+{
+    const struct json_doc *doc = p->doc;
+    uint32_t count = doc->tokens[array].count;
+    uint32_t at = array + 1;
+
+    if (count > method->param_count)
+        return refuse(why, ASPACE_INVALID_PARAMS, "%s has %zu parameters, not %" PRIu32, method->name,
+                      method->param_count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (bind_one(p, &method->params[i], at, why))
+            return why->code;
+        at = doc->tokens[at].next;
+    }
+    return ASPACE_OK;
+}
+
+static enum aspace_error check_missing(const struct params *p, const struct method *method, struct refusal *why)
+{
+    for (size_t i = 0; i < method->param_count; i++) {
+        const struct param_spec *spec = &method->params[i];
+
+        if (!spec->required || params_has(p, spec->id))
+            continue;
+        refuse(why, ASPACE_INVALID_PARAMS, "%s needs the parameter %s: %s", method->name, param_names[spec->id],
+               spec->doc);
+        why->param = param_names[spec->id];
+        return why->code;
+    }
+    return ASPACE_OK;
+}
+
+enum aspace_error method_bind(const struct method *method, const struct json_doc *doc, uint32_t token,
+                              struct refusal *why, struct params *ret)
+{
+    enum aspace_error error = ASPACE_OK;
+
+    ret->doc = doc;
+    ret->present = 0;
+    ret->scratch_size = 0;
+    for (size_t i = 0; i < method->param_count; i++)
+        ret->value[method->params[i].id] = (struct param_value){0};
+    if (token && doc->tokens[token].type == JSON_ARRAY)
+        error = bind_by_position(ret, method, token, why);
+    else if (token)
+        error = bind_by_name(ret, method, token, why);
+    return error ? error : check_missing(ret, method, why);
+}
+
+/* ---- Bytes ---- */
+
+static int sextet(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Four letters, the last `padding` of which are "=", to 3 - padding bytes; bits past them must be 0. */
+static bool decode_quad(const char *text, unsigned padding, uint8_t *out)
+{
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        int value = i < 4 - padding ? sextet(text[i]) : 0;
+
+        if (value < 0)
+            return false;
+        bits = bits << 6 | (uint32_t)value;
+    }
+    for (unsigned i = 0; i < 3 - padding; i++)
+        out[i] = (uint8_t)(bits >> (16 - 8 * i));
+    return padding == 0 || (bits & ((1u << 8 * padding) - 1)) == 0;
+}
+
+/* In place: what is written never passes what has been read. */
+static bool decode_base64(char *text, size_t size, size_t *ret_size)
+{
+    uint8_t *out = (uint8_t *)text;
+    unsigned padding = 0;
+
+    if (size % 4)
+        return false;
+    if (size)
+        padding = text[size - 1] != '=' ? 0 : text[size - 2] != '=' ? 1 : 2;
+    for (size_t at = 0; at < size; at += 4) {
+        unsigned here = at + 4 == size ? padding : 0;
+        uint8_t bytes[3];
+
+        if (!decode_quad(text + at, here, bytes))
+            return false;
+        memcpy(out, bytes, 3 - here);
+        out += 3 - here;
+    }
+    *ret_size = (size_t)(out - (uint8_t *)text);
+    return true;
+}
+
+static int nibble(char c)
+{
+    uint64_t value;
+    char text[3] = {'0', 'x', c};
+
+    return number_parse(text, sizeof(text), false, &value) ? (int)value : -1;
+}
+
+static bool decode_hex(char *text, size_t size, size_t *ret_size)
+{
+    uint8_t *out = (uint8_t *)text;
+
+    if (size % 2)
+        return false;
+    for (size_t i = 0; i < size; i += 2) {
+        int high = nibble(text[i]);
+        int low = nibble(text[i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        out[i / 2] = (uint8_t)(high << 4 | low);
+    }
+    *ret_size = size / 2;
+    return true;
+}
+
+static const struct param_spec bytes_specs[] = {
+    {.id = PARAM_DATA, .type = TYPE_BASE64},
+    {.id = PARAM_HEX, .type = TYPE_HEX},
+};
+
+enum aspace_error params_bytes(const struct params *p, enum param_id id, struct refusal *why, uint8_t **ret,
+                               size_t *ret_size)
+{
+    const struct param_spec *spec = &bytes_specs[id == PARAM_HEX];
+    uint32_t token = p->value[id].token;
+    size_t capacity = span(&p->doc->tokens[token]) + 1;
+    char *text = malloc(capacity);
+    size_t size;
+
+    if (!text)
+        return refuse_no_memory(why);
+    if (!json_unescape(p->doc, token, text, capacity, &size) ||
+        !(spec->type == TYPE_HEX ? decode_hex : decode_base64)(text, size, ret_size)) {
+        free(text);
+        return refuse_param(spec, p->doc, token, why);
+    }
+    *ret = (uint8_t *)text;
+    return ASPACE_OK;
+}

@@ -1,0 +1,357 @@
+/* THE METHOD TABLE. Params stand in the order of positional params, required ones first. */
+#include "proto/methods.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define PARAMS(array)   .params = (array), .param_count = COUNT_OF(array)
+#define FIELDS(array)   .fields = (array), .field_count = COUNT_OF(array)
+
+/* Names of their own in the file, since METHOD_MAP is the place where they are spelled. */
+#define X(id, text) static const char name_##id[] = text;
+METHOD_MAP(X)
+#undef X
+#define METHOD(which) .id = METHOD_##which, .name = name_##which
+
+/* ---- Params that many methods have ---- */
+
+#define PARAM_OF_SPACE                                                                                                 \
+    {                                                                                                                  \
+        PARAM_SPACE, TYPE_NAME, true, CLI_POSITIONAL, 1, NULL, NULL, "the space's name"                                \
+    }
+#define PARAM_GENERATION                                                                                               \
+    {                                                                                                                  \
+        PARAM_IF_GENERATION, TYPE_COUNT, false, CLI_OPTION, 0, NULL, NULL,                                             \
+            "do nothing unless the space is at this generation"                                                        \
+    }
+#define PARAM_OF_START                                                                                                 \
+    {                                                                                                                  \
+        PARAM_START, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "where the range starts"                          \
+    }
+#define PARAM_OF_SIZE                                                                                                  \
+    {                                                                                                                  \
+        PARAM_SIZE, TYPE_SIZE, true, CLI_POSITIONAL, 3, NULL, NULL, "size of the range"                                \
+    }
+#define PARAM_OF_HOLES                                                                                                 \
+    {                                                                                                                  \
+        PARAM_HOLES, TYPE_CHOICE, false, CLI_OPTION, 0, holes_names, "skip",                                           \
+            "pass over what is free in the range, or refuse it"                                                        \
+    }
+#define PARAM_OF_HINT                                                                                                  \
+    {                                                                                                                  \
+        PARAM_HINT, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "the lowest start wanted, without wrapping below it"  \
+    }
+#define PARAM_OF_WITHIN                                                                                                \
+    {                                                                                                                  \
+        PARAM_WITHIN, TYPE_RANGE, false, CLI_OPTION, 0, NULL, NULL, "place it inside this range"                       \
+    }
+#define PARAM_OF_ALIGN                                                                                                 \
+    {                                                                                                                  \
+        PARAM_ALIGN, TYPE_SIZE, false, CLI_OPTION, 0, NULL, "0x1000",                                                  \
+            "the start is a multiple of this power of two of at least a page"                                          \
+    }
+#define PARAM_OF_POLICY                                                                                                \
+    {                                                                                                                  \
+        PARAM_POLICY, TYPE_CHOICE, false, CLI_OPTION, 0, policy_names, "first",                                        \
+            "which free range: the lowest, the smallest that fits, or the highest"                                     \
+    }
+
+static const struct param_spec only_space[] = {PARAM_OF_SPACE};
+
+#define FIELD_OF_GENERATION                                                                                            \
+    {                                                                                                                  \
+        "generation", FIELD_COUNT, false, "the space's generation after it"                                            \
+    }
+
+static const enum aspace_error no_errors[] = {0};
+static const enum aspace_error space_errors[] = {ASPACE_NOT_FOUND, 0};
+static const enum aspace_error range_errors[] = {ASPACE_INVALID_PARAM, ASPACE_NOT_FOUND, 0};
+static const enum aspace_error edit_errors[] = {ASPACE_INVALID_PARAM, ASPACE_BAD_STATE, ASPACE_NOT_FOUND,
+                                                ASPACE_NO_MEMORY,     ASPACE_CONFLICT,  0};
+static const enum aspace_error page_errors[] = {ASPACE_INVALID_PARAM, ASPACE_BAD_STATE,   ASPACE_NOT_FOUND,
+                                                ASPACE_NO_MEMORY,     ASPACE_UNSUPPORTED, 0};
+
+/* ---- daemon ---- */
+
+static const struct field_spec info_fields[] = {
+    {"name", FIELD_STRING, false, "always \"aspaced\""},
+    {"version", FIELD_STRING, false, "the daemon's version"},
+    {"protocol", FIELD_COUNT, false, "the protocol's version, 1"},
+    {"pid", FIELD_COUNT, false, "the daemon's process"},
+    {"uptime_ms", FIELD_COUNT, false, "time since its start"},
+    {"backends", FIELD_STRINGS, false, "what space.create takes as backend"},
+    {"limits", FIELD_OBJECT, false, "what a peer may use up, by the names of the daemon's options"},
+};
+
+static const struct field_spec stats_fields[] = {
+    {"uptime_ms", FIELD_COUNT, false, "time since the daemon's start"},
+    {"connections", FIELD_OBJECT, false, "open, accepted and refused ones"},
+    {"messages", FIELD_COUNT, false, "whole messages read"},
+    {"requests", FIELD_COUNT, false, "requests served, batches taken apart"},
+    {"errors", FIELD_COUNT, false, "requests that were refused"},
+    {"methods", FIELD_OBJECT, false, "requests, errors and latency quantiles of each method that was called"},
+    {"spaces", FIELD_COUNT, false, "spaces that exist"},
+    {"areas", FIELD_COUNT, false, "areas in all of them"},
+    {"frames", FIELD_OBJECT, false, "simulated frames: used, data, tables, shared, total"},
+};
+
+/* ---- space ---- */
+
+static const char *const backend_names[] = {"sim", NULL};
+static const char *const arch_names[] = {"x86_64", NULL};
+
+static const struct param_spec create_params[] = {
+    {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 1, NULL, NULL, "the new space's name"},
+    {PARAM_BACKEND, TYPE_CHOICE, false, CLI_OPTION, 0, backend_names, "sim", "what makes its areas real"},
+    {PARAM_MERGE, TYPE_CHOICE, false, CLI_OPTION, 0, merge_names, "off", "whether every edit joins neighbours alike"},
+    {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "a text of yours to keep with it"},
+    {PARAM_ARCH, TYPE_CHOICE, false, CLI_OPTION, 0, arch_names, "x86_64", "whose page tables it has"},
+    {PARAM_RANGE, TYPE_RANGE, false, CLI_OPTION, 0, NULL, "[0x0, 0x800000000000]",
+     "the addresses that it has, half-open"},
+    {PARAM_RAM, TYPE_SIZE, false, CLI_OPTION, 0, NULL, "1G", "simulated RAM for its frames and page tables"},
+};
+
+static const enum aspace_error create_errors[] = {ASPACE_INVALID_PARAM, ASPACE_ALREADY_EXISTS, ASPACE_NO_MEMORY,
+                                                  ASPACE_BUSY,          ASPACE_UNSUPPORTED,    0};
+
+static const struct param_spec clear_params[] = {PARAM_OF_SPACE, PARAM_GENERATION};
+static const struct field_spec clear_fields[] = {
+    {"removed", FIELD_COUNT, false, "areas that are gone"},
+    FIELD_OF_GENERATION,
+};
+
+static const struct field_spec list_spaces_fields[] = {{"spaces", FIELD_SPACES, false, "every space"}};
+
+static const struct field_spec check_fields[] = {
+    {"problems", FIELD_STRINGS, false, "what does not agree, a sentence each"},
+    {"ok", FIELD_BOOL, false, "whether there are none"},
+};
+
+/* ---- area: edits ---- */
+
+static const struct param_spec map_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_SIZE, TYPE_SIZE, true, CLI_POSITIONAL, 3, NULL, NULL, "size of the new area, a multiple of the page size"},
+    {PARAM_FLAGS, TYPE_FLAGS, true, CLI_POSITIONAL, 4, NULL, NULL, "what it allows, such as \"rw-\" or \"r-x,kernel\""},
+    {PARAM_START, TYPE_ADDR, false, CLI_PLACE, 2, NULL, NULL,
+     "where; without it the daemon finds a place. Not beside hint or within"},
+    PARAM_OF_HINT,
+    PARAM_OF_WITHIN,
+    PARAM_OF_ALIGN,
+    {PARAM_OVERLAP, TYPE_CHOICE, false, CLI_CHOICE_FLAG, 0, overlap_names, "fail",
+     "refuse to lie over an area, or unmap in the same step what is in the way"},
+    PARAM_OF_POLICY,
+    {PARAM_BACKING, TYPE_CHOICE, false, CLI_OPTION, 0, backing_names, "lazy",
+     "frames at first access, frames at once, or the physical addresses from pa on"},
+    {PARAM_PA, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL,
+     "physical address of the first page; goes with backing linear"},
+    {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "a text of yours to keep with the area"},
+    PARAM_GENERATION,
+};
+static const struct field_spec map_fields[] = {
+    {"start", FIELD_ADDR, false, "where it was put"},
+    {"area", FIELD_AREA, false, "the whole area that it now lies in"},
+    FIELD_OF_GENERATION,
+};
+static const enum aspace_error map_errors[] = {
+    ASPACE_INVALID_PARAM, ASPACE_ALREADY_EXISTS, ASPACE_BAD_STATE, ASPACE_NOT_FOUND,
+    ASPACE_NO_MEMORY,     ASPACE_UNSUPPORTED,    ASPACE_CONFLICT,  0};
+
+static const struct param_spec unmap_params[] = {
+    PARAM_OF_SPACE, PARAM_OF_START, PARAM_OF_SIZE, PARAM_OF_HOLES, PARAM_GENERATION,
+};
+static const struct field_spec unmap_fields[] = {
+    {"unmapped", FIELD_SIZE, false, "how much was unmapped"},
+    {"removed", FIELD_COUNT, false, "areas that are gone whole"},
+    FIELD_OF_GENERATION,
+};
+
+static const struct param_spec protect_params[] = {
+    PARAM_OF_SPACE,
+    PARAM_OF_START,
+    PARAM_OF_SIZE,
+    {PARAM_FLAGS, TYPE_FLAGS_CHANGE, true, CLI_POSITIONAL, 4, NULL, NULL,
+     "new flags such as \"r--\" (attributes stay), or a change such as \"+w,-global\""},
+    PARAM_OF_HOLES,
+    PARAM_GENERATION,
+};
+static const struct field_spec protect_fields[] = {
+    {"changed", FIELD_COUNT, false, "areas whose flags changed"},
+    FIELD_OF_GENERATION,
+};
+static const enum aspace_error protect_errors[] = {
+    ASPACE_INVALID_PARAM, ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, ASPACE_UNSUPPORTED, ASPACE_CONFLICT, 0};
+
+static const struct param_spec shrink_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_START, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "exact start of the area"},
+    {PARAM_NEW_SIZE, TYPE_SIZE, true, CLI_POSITIONAL, 3, NULL, NULL, "its new size, smaller than the old one"},
+    {PARAM_SIDE, TYPE_CHOICE, true, CLI_CHOICE_FLAG, 0, side_names, NULL,
+     "left raises the start, right lowers the end"},
+    PARAM_GENERATION,
+};
+static const struct field_spec shrink_fields[] = {
+    {"area", FIELD_AREA, false, "the area as it is now"},
+    FIELD_OF_GENERATION,
+};
+
+static const struct param_spec split_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_AT, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "where the right part starts, inside an area"},
+    PARAM_GENERATION,
+};
+static const struct field_spec split_fields[] = {
+    {"left", FIELD_AREA, false, "the part below"},
+    {"right", FIELD_AREA, false, "the part above"},
+    FIELD_OF_GENERATION,
+};
+
+static const struct param_spec merge_params[] = {PARAM_OF_SPACE, PARAM_OF_START, PARAM_OF_SIZE, PARAM_GENERATION};
+static const struct field_spec merge_fields[] = {
+    {"merged", FIELD_COUNT, false, "joins made"},
+    FIELD_OF_GENERATION,
+};
+
+/* ---- area: looking ---- */
+
+static const struct param_spec addr_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_ADDR, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "any address"},
+};
+static const struct field_spec find_fields[] = {
+    {"area", FIELD_AREA_OR_NULL, false, "the area that holds the address"},
+    {"next", FIELD_AREA_OR_NULL, true, "if none does: the first area above it"},
+};
+
+static const struct param_spec find_free_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_SIZE, TYPE_SIZE, true, CLI_POSITIONAL, 2, NULL, NULL, "size wanted, a multiple of the page size"},
+    PARAM_OF_HINT,
+    PARAM_OF_WITHIN,
+    PARAM_OF_ALIGN,
+    PARAM_OF_POLICY,
+};
+static const struct field_spec find_free_fields[] = {{"start", FIELD_ADDR, false, "where area.map would put it"}};
+
+static const struct param_spec overlaps_params[] = {PARAM_OF_SPACE, PARAM_OF_START, PARAM_OF_SIZE};
+static const struct field_spec overlaps_fields[] = {
+    {"overlaps", FIELD_BOOL, false, "whether an area lies in the range"},
+    {"first", FIELD_AREA_OR_NULL, false, "the lowest that does"},
+};
+
+static const struct param_spec list_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_START, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only areas that end above this address"},
+    {PARAM_END, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only areas that start below this address"},
+    {PARAM_LIMIT, TYPE_COUNT, false, CLI_OPTION, 0, NULL, "1000", "how many at most, up to 10000"},
+};
+static const struct field_spec list_fields[] = {
+    {"areas", FIELD_AREAS, false, "by rising start"},
+    {"next", FIELD_ADDR_OR_NULL, false, "the start to ask for next; null if these were all"},
+};
+
+/* ---- page, memory ---- */
+
+static const struct field_spec walk_fields[] = {
+    {"levels", FIELD_LEVELS, false, "root first, ending with the leaf or the first entry that is not present"},
+    {"pa", FIELD_ADDR_OR_NULL, false, "the physical address"},
+    {"page_size", FIELD_SIZE, false, "bytes that the leaf maps"},
+};
+
+static const struct param_spec access_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_ADDR, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "the first byte touched"},
+    {PARAM_KIND, TYPE_CHOICE, true, CLI_POSITIONAL, 3, access_names, NULL, "what is done to it"},
+    {PARAM_SIZE, TYPE_SIZE, false, CLI_OPTION, 0, NULL, "1", "bytes touched"},
+    {PARAM_MODE, TYPE_CHOICE, false, CLI_OPTION, 0, mode_names, "user", "who does it"},
+};
+static const struct field_spec access_fields[] = {
+    {"outcome", FIELD_STRING, false, "hit, filled (a frame was given first), copied (it was shared) or fault"},
+    {"pa", FIELD_ADDR, true, "physical address of the first byte, unless it faults"},
+    {"fault", FIELD_FAULT, true, "why, where, and the code that the CPU reports"},
+};
+
+static const struct param_spec read_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_ADDR, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "the first byte"},
+    {PARAM_SIZE, TYPE_SIZE, true, CLI_POSITIONAL, 3, NULL, NULL, "how many bytes"},
+};
+static const struct field_spec read_fields[] = {{"data", FIELD_BASE64, false, "the bytes"}};
+
+static const struct param_spec write_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_ADDR, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "where the first byte goes"},
+    {PARAM_DATA, TYPE_BASE64, false, CLI_OPTION, 0, NULL, NULL, "the bytes in base64; either this or hex"},
+    {PARAM_HEX, TYPE_HEX, false, CLI_OPTION, 0, NULL, NULL, "the bytes as pairs of hex digits; either this or data"},
+};
+static const struct field_spec write_fields[] = {{"written", FIELD_SIZE, false, "how many bytes"}};
+
+/* ---- The table ---- */
+
+const struct method methods[] = {
+    [METHOD_RPC_DISCOVER] = {METHOD(RPC_DISCOVER), .summary = "Give the OpenRPC document of all this",
+                             .errors = no_errors, .verb = "discover"},
+    [METHOD_DAEMON_PING] = {METHOD(DAEMON_PING), .summary = "Answer, and nothing else", .errors = no_errors,
+                            .verb = "ping"},
+    [METHOD_DAEMON_INFO] = {METHOD(DAEMON_INFO), .summary = "Tell the daemon's version, backends and limits",
+                            FIELDS(info_fields), .errors = no_errors, .verb = "daemon"},
+    [METHOD_DAEMON_STATS] = {METHOD(DAEMON_STATS), .summary = "Give the daemon's counters", FIELDS(stats_fields),
+                             .errors = no_errors, .verb = "stats"},
+    [METHOD_DAEMON_SHUTDOWN] = {METHOD(DAEMON_SHUTDOWN), .summary = "Finish pending replies and end the daemon",
+                                .traits = METHOD_MUTATES, .errors = no_errors, .verb = "shutdown"},
+    [METHOD_SPACE_CREATE] = {METHOD(SPACE_CREATE), .summary = "Make an empty space",
+                             .traits = METHOD_MUTATES | METHOD_RETURNS_SPACE, PARAMS(create_params),
+                             .errors = create_errors, .verb = "create"},
+    [METHOD_SPACE_DESTROY] = {METHOD(SPACE_DESTROY), .summary = "End a space and all that is in it",
+                              .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(only_space), .errors = space_errors,
+                              .verb = "destroy"},
+    [METHOD_SPACE_CLEAR] = {METHOD(SPACE_CLEAR), .summary = "Unmap every area of a space",
+                            .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(clear_params), FIELDS(clear_fields),
+                            .errors = edit_errors, .verb = "clear"},
+    [METHOD_SPACE_LIST] = {METHOD(SPACE_LIST), .summary = "List the spaces", FIELDS(list_spaces_fields),
+                           .errors = no_errors, .verb = "spaces"},
+    [METHOD_SPACE_INFO] = {METHOD(SPACE_INFO), .summary = "Tell about one space",
+                           .traits = METHOD_ON_SPACE | METHOD_RETURNS_SPACE, PARAMS(only_space), .errors = space_errors,
+                           .verb = "info"},
+    [METHOD_SPACE_CHECK] = {METHOD(SPACE_CHECK), .summary = "Check areas against page tables against frames",
+                            .traits = METHOD_ON_SPACE, PARAMS(only_space), FIELDS(check_fields), .errors = space_errors,
+                            .verb = "check"},
+    [METHOD_AREA_MAP] = {METHOD(AREA_MAP), .summary = "Make an area, at a given place or where it fits",
+                         .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(map_params), FIELDS(map_fields),
+                         .errors = map_errors, .verb = "map"},
+    [METHOD_AREA_UNMAP] = {METHOD(AREA_UNMAP), .summary = "Free a range, cutting the areas at its edges",
+                           .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(unmap_params), FIELDS(unmap_fields),
+                           .errors = edit_errors, .verb = "unmap"},
+    [METHOD_AREA_PROTECT] = {METHOD(AREA_PROTECT),
+                             .summary = "Change the flags of a range, cutting the areas at its edges",
+                             .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(protect_params), FIELDS(protect_fields),
+                             .errors = protect_errors, .verb = "protect"},
+    [METHOD_AREA_SHRINK] = {METHOD(AREA_SHRINK), .summary = "Make an area smaller from one side",
+                            .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(shrink_params), FIELDS(shrink_fields),
+                            .errors = edit_errors, .verb = "shrink"},
+    [METHOD_AREA_SPLIT] = {METHOD(AREA_SPLIT), .summary = "Cut an area in two",
+                           .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(split_params), FIELDS(split_fields),
+                           .errors = protect_errors, .verb = "split"},
+    [METHOD_AREA_MERGE] = {METHOD(AREA_MERGE), .summary = "Join neighbours alike whose common edge lies inside a range",
+                           .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(merge_params), FIELDS(merge_fields),
+                           .errors = edit_errors, .verb = "merge"},
+    [METHOD_AREA_FIND] = {METHOD(AREA_FIND), .summary = "Find the area that holds an address",
+                          .traits = METHOD_ON_SPACE, PARAMS(addr_params), FIELDS(find_fields), .errors = range_errors,
+                          .verb = "find"},
+    [METHOD_AREA_FIND_FREE] = {METHOD(AREA_FIND_FREE), .summary = "Find a free range", .traits = METHOD_ON_SPACE,
+                               PARAMS(find_free_params), FIELDS(find_free_fields), .errors = range_errors,
+                               .verb = "free"},
+    [METHOD_AREA_OVERLAPS] = {METHOD(AREA_OVERLAPS), .summary = "Tell whether a range touches an area",
+                              .traits = METHOD_ON_SPACE, PARAMS(overlaps_params), FIELDS(overlaps_fields),
+                              .errors = range_errors, .verb = "overlaps"},
+    [METHOD_AREA_LIST] = {METHOD(AREA_LIST), .summary = "List the areas that touch a window", .traits = METHOD_ON_SPACE,
+                          PARAMS(list_params), FIELDS(list_fields), .errors = range_errors, .verb = "areas"},
+    [METHOD_PAGE_WALK] = {METHOD(PAGE_WALK), .summary = "Walk the page tables to an address as the MMU does",
+                          .traits = METHOD_ON_SPACE, PARAMS(addr_params), FIELDS(walk_fields), .errors = page_errors,
+                          .verb = "walk"},
+    [METHOD_MEMORY_ACCESS] = {METHOD(MEMORY_ACCESS), .summary = "Touch memory as a CPU does, page faults included",
+                              .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(access_params), FIELDS(access_fields),
+                              .errors = page_errors, .verb = "access"},
+    [METHOD_MEMORY_READ] = {METHOD(MEMORY_READ), .summary = "Read bytes", .traits = METHOD_ON_SPACE,
+                            PARAMS(read_params), FIELDS(read_fields), .errors = page_errors, .verb = "read"},
+    [METHOD_MEMORY_WRITE] = {METHOD(MEMORY_WRITE), .summary = "Write bytes", .traits = METHOD_ON_SPACE | METHOD_MUTATES,
+                             PARAMS(write_params), FIELDS(write_fields), .errors = page_errors, .verb = "write"},
+};

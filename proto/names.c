@@ -1,0 +1,44 @@
+/* The texts of the table's enums, and finding methods. */
+#include <string.h>
+
+#include "proto/methods.h"
+
+#define X(id, name) name,
+const char *const param_names[] = {PARAM_MAP(X)};
+#undef X
+
+#define X(name, text) text,
+const char *const backing_names[] = {ASPACE_BACKING_MAP(X) NULL};
+const char *const policy_names[] = {ASPACE_POLICY_MAP(X) NULL};
+const char *const overlap_names[] = {ASPACE_OVERLAP_MAP(X) NULL};
+const char *const holes_names[] = {ASPACE_HOLES_MAP(X) NULL};
+const char *const side_names[] = {ASPACE_SIDE_MAP(X) NULL};
+const char *const merge_names[] = {ASPACE_MERGE_MAP(X) NULL};
+const char *const access_names[] = {ASPACE_ACCESS_MAP(X) NULL};
+const char *const mode_names[] = {ASPACE_MODE_MAP(X) NULL};
+const char *const outcome_names[] = {ASPACE_OUTCOME_MAP(X) NULL};
+#undef X
+
+const struct method *method_by_name(const char *name, size_t size)
+{
+    static const unsigned char sizes[] = {
+#define X(id, text) sizeof(text) - 1,
+        METHOD_MAP(X)
+#undef X
+    };
+
+    for (int i = 0; i < METHOD_COUNT; i++) {
+        if (sizes[i] == size && memcmp(methods[i].name, name, size) == 0)
+            return &methods[i];
+    }
+    return NULL;
+}
+
+const struct method *method_by_verb(const char *verb)
+{
+    for (int i = 0; i < METHOD_COUNT; i++) {
+        if (methods[i].verb && strcmp(methods[i].verb, verb) == 0)
+            return &methods[i];
+    }
+    return NULL;
+}
