@@ -27,7 +27,8 @@ struct aspace_reply;
 
 /* The daemon's socket path by the common rule: `path` if not NULL, else $ASPACED_SOCKET, else
  * $XDG_RUNTIME_DIR/aspaced.sock, else /run/aspaced/aspaced.sock for root, else /tmp/aspaced-UID/aspaced.sock.
- * Written to `buffer` of `size` bytes, NUL-terminated. -ENAMETOOLONG if it does not fit there or in sun_path. */
+ * Written to `buffer` of `size` bytes, NUL-terminated. -EINVAL if `path` is empty, -ENAMETOOLONG if it does not
+ * fit there or in sun_path. */
 int aspace_socket_path(const char *path, char *buffer, size_t size);
 
 /* Connects to the daemon at `path` (NULL: the common rule). *ret is the caller's, freed by aspace_client_close. */
@@ -39,7 +40,8 @@ int aspace_client_from_fd(int fd, struct aspace_client **ret);
 /* Closes the connection and frees the client; replies given out before stay valid. NULL is fine. */
 void aspace_client_close(struct aspace_client *client);
 
-/* The socket, to wait on with poll(): readable when aspace_client_receive would make progress. Stays the client's. */
+/* The socket, to wait on with poll(): readable when there is more to read. Replies that were read already do not show
+ * there: receive with a timeout of 0 until -ETIMEDOUT, then wait. Stays the client's. */
 int aspace_client_fd(const struct aspace_client *client);
 
 /* Calls `method` with `params` (one JSON object or array as text, or NULL for none) and waits for its reply; replies
@@ -53,18 +55,20 @@ int aspace_client_call(struct aspace_client *client, const char *method, const c
 int aspace_client_send(struct aspace_client *client, const char *method, const char *params, int timeout_ms,
                        uint64_t *ret_id);
 
-/* The reply to call `id`, or, with id 0, to any call sent and not yet received (the first that is there). */
+/* The reply to call `id`, or, with id 0, to any call sent and not yet received (the first that is there). -EINVAL if
+ * no such call is waited for. After -ETIMEDOUT the call is still waited for. */
 int aspace_client_receive(struct aspace_client *client, uint64_t id, int timeout_ms, struct aspace_reply **ret);
 
 /* Sends a notification: never answered, not even if it fails. */
 int aspace_client_notify(struct aspace_client *client, const char *method, const char *params, int timeout_ms);
 
-/* `callback` gets each notification of the daemon's (method and params as NUL-terminated JSON text, valid during the
- * call) while one of the functions above reads. NULL: they are dropped. The callback must not use the client. */
+/* `callback` gets each notification of the daemon's (the method's name, and its params as NUL-terminated JSON text or
+ * NULL without any; valid during the call) while one of the functions above reads. NULL: they are dropped. The callback must not use the client. */
 typedef void aspace_notification_fn(void *arg, const char *method, const char *params);
 void aspace_client_on_notification(struct aspace_client *client, aspace_notification_fn *callback, void *arg);
 
-/* Reads notifications for up to `timeout_ms`, returning after the first that was given to the callback. */
+/* Reads notifications for up to `timeout_ms`, returning after the first that was given to the callback. -EINVAL without
+ * a callback. */
 int aspace_client_wait_notification(struct aspace_client *client, int timeout_ms);
 
 /* The reply's call id; the code of its error, ASPACE_OK if it has a result. */

@@ -1,0 +1,18 @@
+/* Help, made from the method table. */
+#ifndef CTL_HELP_H
+#define CTL_HELP_H
+
+#include <stdio.h>
+
+#include "proto/methods.h"
+
+/* "usage: aspacectl map NAME START|any SIZE FLAGS [--replace] …", on as many lines as it takes. */
+void help_usage(const struct method *method, FILE *file);
+
+/* All verbs. */
+void help_overview(FILE *file);
+
+/* All about one verb, a method's or the client's. False if there is none of that name. */
+bool help_verb(const char *verb);
+
+#endif

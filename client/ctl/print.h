@@ -1,0 +1,33 @@
+/* Results for people, one function a method. */
+#ifndef CTL_PRINT_H
+#define CTL_PRINT_H
+
+#include <cjson/cJSON.h>
+
+#include "ctl/args.h"
+
+/* Prints `result` to standard output. STATUS_DONE, or STATUS_REFUSED when the result is bad news (a failed check). */
+typedef int print_fn(const struct args *args, const cJSON *result);
+
+/* By enum method_id; NULL: the result is printed as JSON. */
+print_fn *print_for(enum method_id id);
+
+/* "0x1000-0x3000 rw- lazy", with the tag (cut if it is long) when there is one. Returns `buffer` of AREA_TEXT_MAX. */
+#define AREA_TEXT_MAX 240
+char *area_text(const cJSON *area, char *buffer);
+
+/* What makes the area real, with the physical address of a linear one. Returns `buffer` of BACKING_TEXT_MAX. */
+#define BACKING_TEXT_MAX 64
+char *backing_text(const cJSON *area, char *buffer);
+
+/* One member a line: names, values; sizes with their unit; nested ones indented. */
+void print_members(const cJSON *object, int indent);
+
+/* print_daemon.c */
+int print_discover(const struct args *args, const cJSON *result);
+int print_stats(const struct args *args, const cJSON *result);
+/* print_memory.c */
+int print_walk(const struct args *args, const cJSON *result);
+int print_access(const struct args *args, const cJSON *result);
+
+#endif

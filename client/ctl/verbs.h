@@ -1,0 +1,48 @@
+/* What aspacectl can be told to do: the verbs of the method table, and those that only the client has. */
+#ifndef CTL_VERBS_H
+#define CTL_VERBS_H
+
+#include "ctl/args.h"
+#include "ctl/session.h"
+
+/* A verb that is no method's. `run` gets the words after it and returns an exit status. */
+struct client_verb {
+    const char *name;
+    const char *usage; /* what stands after the name */
+    const char *summary;
+    const char *text; /* more, in whole lines */
+    int (*run)(struct session *s, char **words, int count);
+};
+
+extern const struct client_verb client_verbs[];
+extern const size_t client_verb_count;
+
+/* NULL if there is none. */
+const struct client_verb *client_verb_by_name(const char *name);
+
+/* Runs a method's verb with the words after it: an exit status. */
+int run_method(struct session *s, const struct method *method, char **words, int count);
+
+/* Says that there is no such verb and what to type instead: STATUS_USAGE. */
+int unknown_verb(const char *verb);
+
+/* Calls the method with the arguments as they are and prints the result, or gives the reply out (the caller's). */
+int call_with_args(struct session *s, const struct args *args, struct aspace_reply **ret);
+int print_reply(const struct session *s, const struct args *args, const struct aspace_reply *reply);
+
+/* The methods whose verbs do more than call and print. */
+int run_areas(struct session *s, const struct args *args); /* areas.c */
+int run_read(struct session *s, const struct args *args);  /* memory.c */
+int run_write(struct session *s, const struct args *args); /* memory.c */
+
+/* All bytes of `fd` into a new buffer, NUL-terminated, that the caller frees. 0 or a negative errno value. call.c */
+int read_all(int fd, char **ret, size_t *ret_size);
+
+/* The client's own verbs, a file each. */
+int run_help(struct session *s, char **words, int count);
+int run_import(struct session *s, char **words, int count);
+int run_call(struct session *s, char **words, int count);
+int run_batch(struct session *s, char **words, int count);
+int run_run(struct session *s, char **words, int count);
+
+#endif
