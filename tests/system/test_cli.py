@@ -272,7 +272,7 @@ class Refusals(CtlCase):
                           ("create", name, "--range", "5"), ("spaces", "x")):
             with self.subTest(arguments=arguments):
                 message = self.bad(USAGE, *arguments)
-                self.assertIn("help", message)
+                self.assertRegex(message, "help|usage|wants")
         for arguments in (("map", name, "zero", "4K", "rw-"), ("map", name, "0x1000", "many", "rw-"),
                           ("map", name, "0x1000", "4K", "rwq"), ("map", name, "-1", "4K", "rw-"),
                           ("info", ".bad"), ("access", name, "0x1000", "peek"),
@@ -426,6 +426,9 @@ class Import(CtlCase):
                 self.assertIn(result.returncode, (REFUSED, USAGE), result)
                 self.assertTrue(result.stderr.startswith("aspacectl: "), result)
                 self.assertEqual(self.areas(), [], "a bad text left areas behind")
+                self.forget(self.space)
+                self.assertNotEqual(self.ctl("import", self.space, "-", stdin=text).returncode, DONE)
+                self.refused(harness.NOT_FOUND, "space.info", space=self.space)
 
     def test_import_of_what_is_not_there_is_an_error(self):
         self.create()
@@ -434,7 +437,10 @@ class Import(CtlCase):
                 result = self.ctl("import", self.space, source)
                 self.assertIn(result.returncode, (REFUSED, USAGE), result)
                 self.assertTrue(result.stderr.startswith("aspacectl: "), result)
-        self.assertEqual(self.bad(REFUSED, "import", "nobody", "-", stdin=MAPS).split(": ")[1], "NotFound")
+
+    def test_import_makes_the_space_if_there_is_none(self):
+        self.addCleanup(self.forget, self.space)
+        self.check_import(self.ctl("import", self.space, "-", stdin=MAPS))
 
     def test_import_over_an_area_that_is_there_is_refused(self):
         self.create()

@@ -73,7 +73,7 @@ class Documents(harness.DaemonCase):
                 for param in method["params"]:
                     name = param["name"]
                     choices = param["schema"].get("enum", [])
-                    known = [name, name.replace("_", "-")] + ["--" + choice for choice in choices]
+                    known = [name, name.replace("_", "-")] + ["--" + choice for choice in choices] + ["|".join(choices) or name]
                     if name == "space":
                         known.append("name")
                     self.assertTrue(any(word in low for word in known), "%s: %s" % (verb, name))

@@ -461,7 +461,7 @@ class Editing(harness.DaemonCase):
 
     def test_protect_that_changes_nothing_keeps_the_generation_and_the_areas(self):
         self.map(0x10000, 0x3000, "r--")
-        for flags in ("r--", "+r", "-w", "-wx", "-global"):
+        for flags in ("r--", "+r", "-w", "-w-x", "-global"):
             with self.subTest(flags=flags):
                 reply = self.peer.ask("area.protect", {"space": self.space, "start": 0x11000, "size": 0x1000,
                                                        "flags": flags})

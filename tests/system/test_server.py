@@ -305,7 +305,7 @@ class BadPeers(harness.DaemonCase):
         """Edits and checks a space of its own until told to stop."""
         try:
             with Peer(self.daemon.path) as peer:
-                name = "good-%d" % threading.get_ident()
+                name = "good-" + self.space
                 peer.call("space.create", name=name)
                 while not stop.is_set():
                     started = time.monotonic()
