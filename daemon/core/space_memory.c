@@ -153,7 +153,9 @@ enum aspace_error space_write(struct space *space, uint64_t addr, const void *by
         return unsupported(space, "write memory", why);
     if (check_bytes(space, addr, size, why, &last))
         return why->code;
+    /* prepared twice: what an earlier piece saw free, a later one may have taken for itself */
     if (each_piece(space, addr, last, NULL, prepare_piece, why) ||
+        each_piece(space, addr, last, NULL, prepare_piece, why) ||
         each_piece(space, addr, last, unconst.out, write_piece, why)) {
         ops->rollback(space->backend);
         return why->code;

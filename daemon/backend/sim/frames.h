@@ -1,0 +1,48 @@
+/* Simulated RAM in frames of one page: one reserved mapping of the host, so that frames nobody touched cost nothing.
+ * Data and page tables take their frames here. Not thread-safe. */
+#ifndef SIM_FRAMES_H
+#define SIM_FRAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aspace/types.h"
+
+enum frame_kind { FRAME_FREE, FRAME_DATA, FRAME_TABLE };
+
+/* What is known of a frame. */
+struct frame {
+    uint32_t kind : 2;  /* enum frame_kind */
+    uint32_t dirty : 1; /* may hold something else than zeros */
+    uint32_t live : 29; /* a table: its entries that are not 0 */
+    uint32_t next;      /* a free frame: the next one of the list plus 1 */
+};
+
+struct frames {
+    uint8_t *ram;
+    struct frame *info;
+    uint64_t total;
+    uint64_t fresh;     /* frames from here on were never handed out */
+    uint64_t free_list; /* first frame of the list plus 1; 0 is none */
+    uint64_t data;
+    uint64_t tables;
+};
+
+/* Reserves `total` frames (at most 2^32). False if the host has no room. */
+bool frames_init(struct frames *frames, uint64_t total);
+void frames_fini(struct frames *frames);
+
+/* A frame of zeros. False if all are in use. */
+bool frames_take(struct frames *frames, enum frame_kind kind, uint64_t *ret);
+
+/* Gives back a frame that is in use. */
+void frames_give(struct frames *frames, uint64_t frame);
+
+/* The bytes of `frame`, which must be below `total`. */
+static inline void *frames_at(const struct frames *frames, uint64_t frame)
+{
+    return frames->ram + (frame << ASPACE_PAGE_BITS);
+}
+
+#endif
