@@ -264,6 +264,17 @@ int aspace_client_notify(struct aspace_client *client, const char *method, const
     return error ? error : flush(client, from, timeout_ms, &gone);
 }
 
+/* A call that failed: one that has gone to the peer may still be answered. */
+static void drop_call(struct aspace_client *client, uint64_t id, bool gone)
+{
+    struct pending_call *call = calls_find(&client->calls, id);
+
+    if (gone)
+        calls_give_up(&client->calls, call);
+    else
+        aspace_reply_free(calls_take(&client->calls, call));
+}
+
 int aspace_client_send(struct aspace_client *client, const char *method, const char *params, int timeout_ms,
                        uint64_t *ret_id)
 {
@@ -280,14 +291,12 @@ int aspace_client_send(struct aspace_client *client, const char *method, const c
     error = request_write(&client->out, method, params, id);
     if (!error)
         error = flush(client, from, timeout_ms, &gone);
-    if (!error) {
-        *ret_id = id;
-    } else if (gone) {
-        calls_give_up(&client->calls, calls_find(&client->calls, id));
-    } else {
-        aspace_reply_free(calls_take(&client->calls, calls_find(&client->calls, id)));
+    if (error && !calls_find(&client->calls, id)->reply) {
+        drop_call(client, id, gone);
+        return error;
     }
-    return error;
+    *ret_id = id; /* answered before it was all sent, it counts as sent: a message too long is refused like that */
+    return 0;
 }
 
 /* ---- Waiting ---- */

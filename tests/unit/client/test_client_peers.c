@@ -94,6 +94,37 @@ static void test_an_error_without_id_answers_the_only_call(void **state)
     aspace_client_close(client);
 }
 
+static void refuse_after_the_first_bytes(struct peer *peer)
+{
+    char bytes[1000];
+
+    if (read(peer->fd, bytes, sizeof(bytes)) > 0)
+        refuse_the_connection(peer);
+}
+
+/* As the daemon does with a message that is too long. */
+static void test_a_call_refused_while_it_is_sent_gets_its_refusal(void **state)
+{
+    size_t size = (size_t)4 << 20;
+    char *params = malloc(size);
+    struct peer peer;
+    struct aspace_client *client = peer_start(&peer, refuse_after_the_first_bytes);
+    struct aspace_reply *reply;
+
+    (void)state;
+    memset(params, ' ', size);
+    params[0] = '[';
+    params[size - 2] = ']';
+    params[size - 1] = '\0';
+    assert_int_equal(aspace_client_call(client, "m", params, PATIENCE_MS, &reply), 0);
+    assert_int_equal(aspace_reply_error(reply), ASPACE_BUSY);
+    aspace_reply_free(reply);
+    assert_int_equal(aspace_client_call(client, "m", params, PATIENCE_MS, &reply), -ECONNRESET);
+    free(params);
+    aspace_client_close(client);
+    peer_join(&peer);
+}
+
 static const char *nonsense;
 
 static void talk_nonsense(struct peer *peer)
@@ -246,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_a_peer_that_is_gone_is_a_lost_connection),
         cmocka_unit_test(test_what_came_before_the_loss_is_still_given),
         cmocka_unit_test(test_an_error_without_id_answers_the_only_call),
+        cmocka_unit_test(test_a_call_refused_while_it_is_sent_gets_its_refusal),
         cmocka_unit_test(test_nonsense_is_a_protocol_error_that_stays),
         cmocka_unit_test(test_a_second_reply_to_a_call_is_a_protocol_error),
         cmocka_unit_test(test_no_daemon_is_told_apart),
