@@ -208,10 +208,26 @@ static const struct extra_spec *positional_extra(const struct method *method)
     return NULL;
 }
 
+static bool is_flags(const struct param_spec *spec)
+{
+    return spec->type == TYPE_FLAGS || spec->type == TYPE_FLAGS_CHANGE;
+}
+
+/* "---" and "--x" are flags where flags stand. */
+static bool is_option_word(const struct method *method, size_t at, const char *word)
+{
+    const struct param_spec *all[PARAM_COUNT];
+    size_t count = args_positionals(method, all);
+
+    if (strncmp(word, "--", 2) != 0)
+        return false;
+    return at >= count || !is_flags(all[at]) || arg_wanted(all[at], word);
+}
+
 /* A word such as -z, where nothing may begin like that. */
 static bool is_stray_option(const struct param_spec *spec, const char *word)
 {
-    return word[0] == '-' && word[1] && spec->type != TYPE_FLAGS_CHANGE && spec->type != TYPE_TEXT;
+    return word[0] == '-' && word[1] && !is_flags(spec) && spec->type != TYPE_TEXT;
 }
 
 static bool set_positional(struct args *args, size_t at, const char *word, bool plain)
@@ -279,7 +295,7 @@ bool args_read(const struct method *method, char *const *words, int count, struc
         if (!plain && strcmp(word, "--") == 0) {
             plain = true;
             left.at++;
-        } else if (!plain && strncmp(word, "--", 2) == 0) {
+        } else if (!plain && is_option_word(method, positionals, word)) {
             if (!read_option(ret, &left))
                 return false;
         } else {

@@ -94,6 +94,17 @@ static void test_options_may_stand_anywhere_and_have_two_forms(void **state)
     assert_true(has("shrink s 0x1000 4K --right", "\"side\":\"right\""));
 }
 
+static void test_flags_may_look_like_options(void **state)
+{
+    (void)state;
+    assert_true(has("map s any 4K ---", "\"flags\":\"---\""));
+    assert_true(has("map s any 4K --x,kernel --tag t", "\"flags\":\"--x,kernel\""));
+    assert_true(has("map s any 4K --tag t -w-", "\"flags\":\"-w-\""));
+    assert_true(has("protect s 0 4K --x", "\"flags\":\"--x\""));
+    check_problem("map s any --x 4K", "--x");
+    check_problem("map s any 4K --y", "--y");
+}
+
 static void test_a_change_of_flags_may_begin_with_a_dash(void **state)
 {
     (void)state;
@@ -194,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_words_go_to_their_places),
         cmocka_unit_test(test_any_leaves_the_place_open),
         cmocka_unit_test(test_options_may_stand_anywhere_and_have_two_forms),
+        cmocka_unit_test(test_flags_may_look_like_options),
         cmocka_unit_test(test_a_change_of_flags_may_begin_with_a_dash),
         cmocka_unit_test(test_after_two_dashes_no_word_is_an_option),
         cmocka_unit_test(test_what_only_the_client_has_is_not_a_param),
