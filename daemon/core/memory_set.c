@@ -290,7 +290,7 @@ static enum aspace_error refuse_overlap(struct range range, const struct area *i
     refuse(why, ASPACE_ALREADY_EXISTS, "the range from " ADDR " to " ADDR " overlaps the area from " ADDR " to " ADDR,
            page_addr(range.start), range_last(range), page_addr(in_the_way->range.start),
            range_last(in_the_way->range));
-    why->hint = "map without a start to have it placed, or with overlap=replace";
+    why->hint = "leave out start (any) to have it placed, or map with overlap=replace (--replace)";
     why->has_conflict = true;
     why->conflict = page_addr(in_the_way->range.start);
     return why->code;

@@ -42,7 +42,7 @@ enum aspace_error space_access(struct space *space, uint64_t addr, uint64_t size
     struct access second;
     struct area area = {{0, 0}, {0}};
     bool has_area;
-    uint64_t last;
+    uint64_t last = addr;
 
     if (!ops->access)
         return unsupported(space, "say what a CPU would do", why);
