@@ -137,7 +137,7 @@ static const struct param_spec map_params[] = {
     PARAM_OF_WITHIN,
     PARAM_OF_ALIGN,
     {PARAM_OVERLAP, TYPE_CHOICE, false, CLI_CHOICE_FLAG, 0, overlap_names, "fail",
-     "refuse to lie over an area, or unmap in the same step what is in the way"},
+     "unmap in the same step what is in the way, instead of refusing"},
     PARAM_OF_POLICY,
     {PARAM_BACKING, TYPE_CHOICE, false, CLI_OPTION, 0, backing_names, "lazy",
      "frames at first access, frames at once, or the physical addresses from pa on"},

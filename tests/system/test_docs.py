@@ -115,6 +115,13 @@ class Documents(harness.DaemonCase):
                 with self.subTest(page=name, link=link):
                     self.assertTrue(os.path.exists(os.path.join(folder, link)))
 
+    def test_the_page_of_the_protocol_has_the_errors_of_the_header_word_for_word(self):
+        header = page("include", "aspace", "error.h")
+        listed = re.findall(r'X\((-?\d+), [A-Z_]+, "(\w+)", (\w+), "([^"]+)"\)', header)
+        self.assertEqual(len(listed), len(harness.ERRORS))
+        rows = re.findall(r"(?m)^\| (-?\d+) \| (\w+) \| (\w*) \| (.+) \|$", page("docs", "protocol.md"))
+        self.assertEqual(rows, [(code, name, "" if errno == "0" else errno, text) for code, name, errno, text in listed])
+
     def test_the_table_of_errors_is_in_the_document_with_its_codes(self):
         text = page("docs", "methods.md")
         for code, (name, _) in harness.ERRORS.items():
