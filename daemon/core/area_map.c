@@ -69,6 +69,7 @@ void node_release(struct area_map *map, struct area_map_node *node)
 
 void node_trim(struct area_map *map, size_t keep)
 {
+    keep += map->held;
     while (map->spares > keep) {
         struct area_map_node *node = map->spare;
 
@@ -101,21 +102,42 @@ size_t node_need(const struct area_map *map, size_t pieces)
     return need;
 }
 
-enum aspace_error area_map_reserve(struct area_map *map, size_t pieces)
+/* At least `wanted` spares. */
+static enum aspace_error stock(struct area_map *map, size_t wanted)
 {
-    size_t need = node_need(map, pieces);
     size_t had = map->spares;
 
-    while (map->spares < need) {
+    while (map->spares < wanted) {
         struct area_map_node *node = aligned_alloc(_Alignof(struct area_map_node), sizeof(*node));
 
         if (!node) {
-            node_trim(map, had);
+            node_trim(map, had > map->held ? had - map->held : 0);
             return ASPACE_NO_MEMORY;
         }
         node_release(map, node);
     }
     return ASPACE_OK;
+}
+
+enum aspace_error area_map_reserve(struct area_map *map, size_t pieces)
+{
+    return stock(map, map->held + node_need(map, pieces));
+}
+
+/* The map may be a level higher when the nodes are needed. */
+enum aspace_error area_map_hold(struct area_map *map, size_t pieces)
+{
+    size_t need = node_need(map, pieces) + 2;
+
+    if (stock(map, map->held + need))
+        return ASPACE_NO_MEMORY;
+    map->held += need;
+    return ASPACE_OK;
+}
+
+void area_map_unhold(struct area_map *map)
+{
+    map->held = 0;
 }
 
 bool area_map_find(const struct area_map *map, uint64_t page, struct area *ret)

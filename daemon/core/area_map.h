@@ -21,6 +21,7 @@ struct area_map {
     struct range bounds;         /* holes are counted within these; every area lies inside */
     struct area_map_node *spare; /* reserved nodes */
     size_t spares;
+    size_t held; /* of these, kept for undoing a transaction */
 };
 
 /* A place in the order: an area, or past the last one. Any edit of the map makes it invalid. */
@@ -54,6 +55,13 @@ bool area_map_before(const struct area_map *map, uint64_t page, struct area *ret
 
 /* Takes enough spare nodes that area_map_replace with `pieces` pieces cannot fail next. NoMemory otherwise, map unchanged. */
 enum aspace_error area_map_reserve(struct area_map *map, size_t pieces);
+
+/* Keeps nodes, beyond what area_map_reserve takes, for one more area_map_replace of `pieces` pieces that shall be made
+ * after any number of other edits: the undoing of a transaction, which must not allocate. NoMemory, map unchanged. */
+enum aspace_error area_map_hold(struct area_map *map, size_t pieces);
+
+/* Forgets all that is held. What undoes comes after this, and before any other edit. */
+void area_map_unhold(struct area_map *map);
 
 /* Erases every area that touches `window` (an area that straddles its edge goes whole) and puts `pieces` in: sorted,
  * disjoint, not touching what stays, `count` of them, all inside the bounds. Needs area_map_reserve(map, count) before.

@@ -73,6 +73,10 @@ struct backend_ops {
 
     /* Optional from here on: NULL means Unsupported. */
 
+    /* Moves what makes `piece` real to the pages from `to` on, which are free (or were unmapped earlier in the
+     * transaction) and do not overlap it. Part of a transaction. */
+    enum aspace_error (*move)(struct backend *backend, const struct area *piece, uint64_t to, struct refusal *why);
+
     /* Makes [addr, addr + size), inside `area`, such that a write to it cannot fail. Part of a transaction. */
     enum aspace_error (*prepare_write)(struct backend *backend, const struct area *area, uint64_t addr, uint64_t size,
                                        struct refusal *why);

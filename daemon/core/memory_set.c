@@ -2,11 +2,8 @@
 #include "core/memory_set.h"
 
 #include <assert.h>
-#include <inttypes.h>
 
-#include "core/plan.h"
-
-#define ADDR "0x%" PRIx64
+#include "core/memory_set_edit.h"
 
 void memory_set_init(struct memory_set *set, struct range bounds, struct backend *backend, enum aspace_merge merge,
                      size_t max_areas)
@@ -46,46 +43,51 @@ bool memory_set_first(const struct memory_set *set, struct range range, struct a
     return true;
 }
 
-/* ---- The common frame of an edit ---- */
+/* ---- The common frame of an edit: see memory_set_edit.h ---- */
 
-static void edit_begin(struct memory_set *set, struct plan *plan)
+void edit_begin(struct memory_set *set, struct plan *plan)
 {
     plan_init(plan, &set->map, set->merge == ASPACE_MERGE_AUTO);
 }
 
-static enum aspace_error edit_fail(struct memory_set *set, struct plan *plan, struct refusal *why)
+enum aspace_error edit_reserve(struct memory_set *set, struct plan *plan, struct refusal *why)
 {
-    set->backend->ops->rollback(set->backend);
+    plan_join(plan);
+    if (set->open && journal_note(&set->journal, &set->map, plan->window, plan->taken, why))
+        return why->code;
+    return plan_reserve(plan, set->max_areas, why);
+}
+
+enum aspace_error edit_fail(struct memory_set *set, struct plan *plan, struct refusal *why)
+{
     plan_free(plan);
+    if (!set->open) /* else all of the transaction goes, by memory_set_rollback */
+        set->backend->ops->rollback(set->backend);
     return why->code;
 }
 
 /* The point of no return: nothing below can fail. */
-static void edit_commit(struct memory_set *set, struct plan *plan)
+void edit_commit(struct memory_set *set, struct plan *plan)
 {
     plan_commit(plan);
-    set->backend->ops->commit(set->backend);
-    set->generation++;
+    set->sum.edits++;
+    set->sum.merged += plan->joined;
     plan_free(plan);
+    if (!set->open)
+        memory_set_commit(set);
 #ifdef ASPACE_CHECKS
     char problem[160];
     assert(area_map_validate(&set->map, problem, sizeof(problem)));
 #endif
 }
 
-/* A walk over the areas that touch `range`, in order. */
-struct walk_over {
-    struct area_cursor cursor;
-    struct range range;
-};
-
-static void over(const struct memory_set *set, struct range range, struct walk_over *w)
+void over(const struct memory_set *set, struct range range, struct walk_over *w)
 {
     w->range = range;
     area_map_seek(&set->map, range.start, &w->cursor);
 }
 
-static bool over_next(struct walk_over *w, struct area *ret)
+bool over_next(struct walk_over *w, struct area *ret)
 {
     if (!area_cursor_get(&w->cursor, ret) || ret->range.start >= w->range.end)
         return false;
@@ -164,11 +166,6 @@ enum aspace_error memory_set_find_free(const struct memory_set *set, const struc
  *   AAA                     CCC      pieces
  */
 
-struct removal {
-    uint64_t pages;
-    size_t removed;
-};
-
 /* Plans the left remnant of `area`; the right one is planned after what comes between. */
 static enum aspace_error cut(struct plan *plan, const struct area *area, struct range range, struct removal *sum,
                              struct refusal *why)
@@ -178,12 +175,12 @@ static enum aspace_error cut(struct plan *plan, const struct area *area, struct 
     plan_take(plan, area);
     sum->pages += range_pages(piece.range);
     sum->removed += range_equal(piece.range, area->range);
+    sum->cuts += (area->range.start < range.start) + (area->range.end > range.end);
     return plan_add_part(plan, area, (struct range){area->range.start, range.start}, &area->attr, why);
 }
 
-/* Plans the removal of what lies in `range`, with `middle` (may be NULL) in its place. */
-static enum aspace_error plan_cut(struct memory_set *set, struct plan *plan, struct range range,
-                                  const struct area *middle, struct removal *sum, struct refusal *why)
+enum aspace_error plan_cut(struct memory_set *set, struct plan *plan, struct range range, const struct area *middle,
+                           struct removal *sum, struct refusal *why)
 {
     struct walk_over w;
     struct area area;
@@ -200,7 +197,7 @@ static enum aspace_error plan_cut(struct memory_set *set, struct plan *plan, str
     return plan_add_part(plan, &last, (struct range){range.end, last.range.end}, &last.attr, why);
 }
 
-static enum aspace_error apply_unmap(struct memory_set *set, struct range range, struct refusal *why)
+enum aspace_error apply_unmap(struct memory_set *set, struct range range, struct refusal *why)
 {
     struct walk_over w;
     struct area area;
@@ -214,6 +211,12 @@ static enum aspace_error apply_unmap(struct memory_set *set, struct range range,
     return ASPACE_OK;
 }
 
+void count_removal(struct memory_set *set, const struct removal *sum)
+{
+    set->sum.split += sum->cuts;
+    set->sum.removed += sum->removed;
+}
+
 /* The edit itself, its range checked. */
 static enum aspace_error unmap_range(struct memory_set *set, struct range range, struct removal *sum,
                                      struct refusal *why)
@@ -221,18 +224,20 @@ static enum aspace_error unmap_range(struct memory_set *set, struct range range,
     struct plan plan;
 
     edit_begin(set, &plan);
-    if (plan_cut(set, &plan, range, NULL, sum, why) || (plan.taken && plan_reserve(&plan, set->max_areas, why)) ||
+    if (plan_cut(set, &plan, range, NULL, sum, why) || (plan.taken && edit_reserve(set, &plan, why)) ||
         apply_unmap(set, range, why))
         return edit_fail(set, &plan, why);
-    if (plan.taken)
+    if (plan.taken) {
+        count_removal(set, sum);
         edit_commit(set, &plan);
+    }
     return ASPACE_OK;
 }
 
 enum aspace_error memory_set_unmap(struct memory_set *set, struct range range, enum aspace_holes holes,
                                    struct refusal *why, uint64_t *ret_pages, size_t *ret_removed)
 {
-    struct removal sum = {0, 0};
+    struct removal sum = {0};
 
     if (check_edit(set, range, holes, why) || unmap_range(set, range, &sum, why))
         return why->code;
@@ -243,7 +248,7 @@ enum aspace_error memory_set_unmap(struct memory_set *set, struct range range, e
 
 enum aspace_error memory_set_clear(struct memory_set *set, struct refusal *why, size_t *ret_removed)
 {
-    struct removal sum = {0, 0};
+    struct removal sum = {0};
 
     if (unmap_range(set, set->map.bounds, &sum, why))
         return why->code;
@@ -254,7 +259,7 @@ enum aspace_error memory_set_clear(struct memory_set *set, struct refusal *why, 
 enum aspace_error memory_set_shrink(struct memory_set *set, uint64_t start, uint64_t pages, enum aspace_side side,
                                     struct refusal *why, struct area *ret)
 {
-    struct removal sum = {0, 0};
+    struct removal sum = {0};
     struct area area;
     struct range gone;
     struct range kept;
@@ -285,7 +290,7 @@ enum aspace_error memory_set_shrink(struct memory_set *set, uint64_t start, uint
  *   AAANNNNNNNNNNNNNNNBBBB           pieces
  */
 
-static enum aspace_error refuse_overlap(struct range range, const struct area *in_the_way, struct refusal *why)
+enum aspace_error refuse_overlap(struct range range, const struct area *in_the_way, struct refusal *why)
 {
     refuse(why, ASPACE_ALREADY_EXISTS, "the range from " ADDR " to " ADDR " overlaps the area from " ADDR " to " ADDR,
            page_addr(range.start), range_last(range), page_addr(in_the_way->range.start),
@@ -320,7 +325,7 @@ static enum aspace_error map_range(struct memory_set *set, const struct map_requ
 enum aspace_error memory_set_map(struct memory_set *set, const struct map_request *request, struct refusal *why,
                                  uint64_t *ret_page, struct area *ret_area)
 {
-    struct removal sum = {0, 0};
+    struct removal sum = {0};
     struct area area = {.attr = request->attr};
     struct plan plan;
 
@@ -328,9 +333,10 @@ enum aspace_error memory_set_map(struct memory_set *set, const struct map_reques
         return why->code;
     area.attr.delta = area.attr.backing == ASPACE_BACKING_LINEAR ? request->pa_page - area.range.start : 0;
     edit_begin(set, &plan);
-    if (plan_cut(set, &plan, area.range, &area, &sum, why) || plan_reserve(&plan, set->max_areas, why) ||
+    if (plan_cut(set, &plan, area.range, &area, &sum, why) || edit_reserve(set, &plan, why) ||
         apply_unmap(set, area.range, why) || set->backend->ops->map(set->backend, &area, why))
         return edit_fail(set, &plan, why);
+    count_removal(set, &sum);
     edit_commit(set, &plan);
     *ret_page = area.range.start;
     area_map_find(&set->map, area.range.start, ret_area);
@@ -349,6 +355,7 @@ struct flags_edit {
     uint16_t set;
     uint16_t clear;
     size_t changed;
+    size_t cuts;
 };
 
 static uint16_t new_flags(const struct flags_edit *edit, uint16_t flags)
@@ -368,6 +375,7 @@ static enum aspace_error plan_flags(struct plan *plan, const struct area *area, 
     if (attr.flags == area->attr.flags)
         return plan_add(plan, area, why);
     edit->changed++;
+    edit->cuts += !range_empty(left) + !range_empty(right);
     if (plan_add_part(plan, area, left, &area->attr, why) || plan_add_part(plan, area, edit->range, &attr, why))
         return why->code;
     return plan_add_part(plan, area, right, &area->attr, why);
@@ -383,7 +391,7 @@ static enum aspace_error plan_protect(struct memory_set *set, struct plan *plan,
     while (over_next(&w, &area))
         if (plan_flags(plan, &area, edit, why))
             return why->code;
-    return edit->changed ? plan_reserve(plan, set->max_areas, why) : ASPACE_OK;
+    return edit->changed ? edit_reserve(set, plan, why) : ASPACE_OK;
 }
 
 static enum aspace_error apply_protect(struct memory_set *set, const struct flags_edit *edit, struct refusal *why)
@@ -406,7 +414,7 @@ enum aspace_error memory_set_protect(struct memory_set *set, struct range range,
                                      uint16_t clear_flags, enum aspace_holes holes, struct refusal *why,
                                      size_t *ret_changed)
 {
-    struct flags_edit edit = {range, set_flags, clear_flags, 0};
+    struct flags_edit edit = {range, set_flags, clear_flags, 0, 0};
     struct plan plan;
 
     if (check_edit(set, range, holes, why))
@@ -414,10 +422,12 @@ enum aspace_error memory_set_protect(struct memory_set *set, struct range range,
     edit_begin(set, &plan);
     if (plan_protect(set, &plan, &edit, why) || apply_protect(set, &edit, why))
         return edit_fail(set, &plan, why);
-    if (edit.changed)
+    if (edit.changed) {
+        set->sum.split += edit.cuts;
         edit_commit(set, &plan);
-    else
+    } else {
         plan_free(&plan);
+    }
     *ret_changed = edit.changed;
     return ASPACE_OK;
 }
@@ -462,8 +472,9 @@ enum aspace_error memory_set_split(struct memory_set *set, uint64_t at, struct r
     plan_take(&plan, &area);
     if (plan_add_part(&plan, &area, (struct range){area.range.start, at}, &area.attr, why) ||
         plan_add_part(&plan, &area, (struct range){at, area.range.end}, &area.attr, why) ||
-        plan_reserve(&plan, set->max_areas, why))
+        edit_reserve(set, &plan, why))
         return edit_fail(set, &plan, why);
+    set->sum.split++;
     *ret_left = plan.pieces[0];
     *ret_right = plan.pieces[1];
     edit_commit(set, &plan);
@@ -489,7 +500,7 @@ enum aspace_error memory_set_merge(struct memory_set *set, struct range range, s
     }
     merged = plan.taken - plan.count;
     plan.join = false; /* what lies beyond the range is not asked for */
-    if (merged && plan_reserve(&plan, set->max_areas, why))
+    if (merged && edit_reserve(set, &plan, why))
         return edit_fail(set, &plan, why);
     if (merged)
         edit_commit(set, &plan);

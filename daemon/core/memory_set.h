@@ -9,19 +9,40 @@
 
 #include "core/area_map.h"
 #include "core/backend.h"
+#include "core/journal.h"
+
+/* What the edits of a transaction did, for who wants to know before it is committed. */
+struct edit_sum {
+    size_t edits;   /* that changed something */
+    size_t split;   /* cuts through areas */
+    size_t merged;  /* joins made */
+    size_t removed; /* areas gone whole */
+};
 
 struct memory_set {
     struct area_map map;
     struct backend *backend; /* borrowed */
     enum aspace_merge merge;
     size_t max_areas;
-    uint64_t generation; /* grows by one with every edit that changed something */
+    uint64_t generation; /* grows by one with every edit, or transaction, that changed something */
+    bool open;           /* a transaction is open */
+    struct journal journal;
+    struct edit_sum sum; /* of the open transaction */
 };
 
 void memory_set_init(struct memory_set *set, struct range bounds, struct backend *backend, enum aspace_merge merge,
                      size_t max_areas);
 /* Frees what the set itself holds; the backend is not told. */
 void memory_set_free(struct memory_set *set);
+
+/* A transaction: any number of edits that become real together, in one generation. After an edit of it was refused the
+ * only way on is memory_set_rollback, which cannot fail and leaves everything as it was at memory_set_begin. */
+void memory_set_begin(struct memory_set *set);
+void memory_set_commit(struct memory_set *set);
+void memory_set_rollback(struct memory_set *set);
+
+/* The generation that a reply tells: the one that the space has once an open transaction is committed. */
+uint64_t memory_set_generation(const struct memory_set *set);
 
 /* Where a range may be placed. Without hint and within, page 0 is left out. */
 struct placement {
@@ -72,8 +93,29 @@ enum aspace_error memory_set_split(struct memory_set *set, uint64_t at, struct r
 /* Joins neighbours alike whose common edge lies inside `range` (not on its ends); ret_merged joins made. */
 enum aspace_error memory_set_merge(struct memory_set *set, struct range range, struct refusal *why, size_t *ret_merged);
 
+struct move_request {
+    uint64_t start; /* of the area, exactly */
+    bool has_new_start;
+    uint64_t new_start;
+    bool has_new_pages;
+    uint64_t new_pages;
+    enum aspace_overlap overlap;
+};
+
+/* What mremap does: the area that starts at `start`, with its contents, goes to new_start, or stays, and grows or shrinks
+ * at its end. InvalidParam when old and new place overlap, or when neither is given; Unsupported for a move by a
+ * backend that cannot. */
+enum aspace_error memory_set_move(struct memory_set *set, const struct move_request *request, struct refusal *why,
+                                  struct area *ret);
+
 /* Unmaps everything; ret_removed areas. */
 enum aspace_error memory_set_clear(struct memory_set *set, struct refusal *why, size_t *ret_removed);
+
+/* The same as unmap and protect for every area that carries `tag`, wherever it lies. O(areas of the space). */
+enum aspace_error memory_set_unmap_tag(struct memory_set *set, uint32_t tag, struct refusal *why, uint64_t *ret_pages,
+                                       size_t *ret_removed);
+enum aspace_error memory_set_protect_tag(struct memory_set *set, uint32_t tag, uint16_t set_flags, uint16_t clear_flags,
+                                         struct refusal *why, size_t *ret_changed);
 
 /* InvalidParam if `range` reaches outside the space. */
 enum aspace_error memory_set_check_range(const struct memory_set *set, struct range range, struct refusal *why);

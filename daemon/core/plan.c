@@ -13,6 +13,7 @@ void plan_init(struct plan *plan, struct area_map *map, bool join)
     plan->count = 0;
     plan->capacity = PLAN_INLINE;
     plan->taken = 0;
+    plan->joined = 0;
 }
 
 void plan_free(struct plan *plan)
@@ -69,6 +70,7 @@ enum aspace_error plan_add(struct plan *plan, const struct area *piece, struct r
         return ASPACE_OK;
     if (plan->join && last && joins(last, piece)) {
         last->range.end = piece->range.end;
+        plan->joined++;
     } else {
         if (plan->count == plan->capacity && grow(plan, why))
             return why->code;
@@ -87,27 +89,29 @@ enum aspace_error plan_add_part(struct plan *plan, const struct area *area, stru
 }
 
 /* ....AAAA[PPPP]BBBB.... : with merge=auto the pieces swallow the neighbours that are alike. */
-static void join_neighbours(struct plan *plan)
+void plan_join(struct plan *plan)
 {
     struct area *first = &plan->pieces[0];
     struct area *last = &plan->pieces[plan->count - 1];
     struct area neighbour;
 
+    if (!plan->join || !plan->count)
+        return;
     if (area_map_before(plan->map, first->range.start, &neighbour) && joins(&neighbour, first)) {
         first->range.start = neighbour.range.start;
         plan_take(plan, &neighbour);
+        plan->joined++;
     }
     if (last->range.end < plan->map->bounds.end && area_map_find(plan->map, last->range.end, &neighbour) &&
         joins(last, &neighbour)) {
         last->range.end = neighbour.range.end;
         plan_take(plan, &neighbour);
+        plan->joined++;
     }
 }
 
 enum aspace_error plan_reserve(struct plan *plan, size_t max_areas, struct refusal *why)
 {
-    if (plan->join && plan->count)
-        join_neighbours(plan);
     if (plan->map->count - plan->taken + plan->count > max_areas && plan->count > plan->taken)
         return refuse(why, ASPACE_NO_MEMORY, "the space would pass its limit of %zu areas", max_areas);
     if (area_map_reserve(plan->map, plan->count))

@@ -15,7 +15,8 @@ struct plan {
     struct area *pieces; /* sorted, disjoint; `fixed` or allocated */
     size_t count;
     size_t capacity;
-    size_t taken; /* areas of the map that the window covers */
+    size_t taken;  /* areas of the map that the window covers */
+    size_t joined; /* joins made */
     struct area fixed[PLAN_INLINE];
 };
 
@@ -32,8 +33,11 @@ enum aspace_error plan_add(struct plan *plan, const struct area *piece, struct r
 enum aspace_error plan_add_part(struct plan *plan, const struct area *area, struct range range,
                                 const struct area_attr *attr, struct refusal *why);
 
-/* The last step of planning: joins the outermost pieces with their neighbours in the map if `join` is set, checks the
- * limit of `max_areas` and takes the nodes. NoMemory. After it only plan_commit may touch the map. */
+/* Joins the outermost pieces with their neighbours in the map if `join` is set: the window is final then. */
+void plan_join(struct plan *plan);
+
+/* The last step of planning: checks the limit of `max_areas` and takes the nodes. NoMemory. After it only plan_commit
+ * may touch the map. */
 enum aspace_error plan_reserve(struct plan *plan, size_t max_areas, struct refusal *why);
 
 /* Puts the pieces into the map. Cannot fail. */

@@ -102,7 +102,7 @@ static enum aspace_error make_room(struct tags *tags, const struct area_map *map
 {
     if (tags->count < tags->capacity)
         return ASPACE_OK;
-    if (tags->capacity && sweep(tags, map, why))
+    if (tags->capacity && !tags->keep && sweep(tags, map, why))
         return why->code;
     return tags->count >= tags->capacity / 2 ? grow(tags, why) : ASPACE_OK;
 }

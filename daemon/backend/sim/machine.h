@@ -10,12 +10,14 @@ enum undo_kind {
     UNDO_CUT,     /* an entry was taken out: put `entry` back; at the commit what it leads to is freed */
     UNDO_WORD,    /* accessed and dirty bits: put `entry` back */
     UNDO_FILL,    /* `range` was filled: empty it again */
+    UNDO_PLACE,   /* entries were moved into `range`: drop them there; what they lead to is the old place's again */
     UNDO_PROTECT, /* `range` had `flags` */
 };
 
 struct undo {
     enum undo_kind kind;
     unsigned level; /* CUT: of the table that the entry was in */
+    bool moved;     /* CUT: the entry lives on at another place, so nothing is freed at the commit */
     uint64_t table; /* CUT, WORD */
     unsigned index;
     uint16_t flags;
@@ -72,11 +74,17 @@ uint64_t *sim_leaf(const struct sim *sim, uint64_t page);
  * made by then stay, empty, for tables_empty to take away. */
 bool sim_make_leaf_table(struct sim *sim, uint64_t page, uint64_t *ret);
 
-/* Takes out what lies in `range` with the tables that become empty, into the log. False if the log has no memory. */
-bool sim_cut(struct sim *sim, struct range range);
+/* Takes out what lies in `range` with the tables that become empty, into the log. NoMemory for the log. */
+enum aspace_error sim_cut(struct sim *sim, struct range range, struct refusal *why);
 
 /* The same, and frees it at once. Cannot fail. */
 void sim_empty(struct sim *sim, struct range range);
+
+/* The same for entries that were moved there: only the tables are freed. Cannot fail. */
+void sim_drop(struct sim *sim, struct range range);
+
+/* Moves the entries in `range` to the pages from `to` on, logged. NoMemory: frames for tables there, or the log's. */
+enum aspace_error sim_move(struct sim *sim, struct range range, uint64_t to, struct refusal *why);
 
 /* Frees what an entry out of a table of `level` leads to. */
 void sim_release(struct sim *sim, uint64_t entry, unsigned level);

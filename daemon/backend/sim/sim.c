@@ -59,6 +59,9 @@ static void undo_step(struct sim *sim, const struct undo *step)
     case UNDO_FILL:
         sim_empty(sim, step->range);
         break;
+    case UNDO_PLACE:
+        sim_drop(sim, step->range);
+        break;
     case UNDO_PROTECT:
         sim_set_flags(sim, step->range, step->flags);
         break;
@@ -79,7 +82,7 @@ static void op_commit(struct backend *backend)
     struct sim *sim = sim_of(backend);
 
     for (size_t i = 0; i < sim->logged; i++)
-        if (sim->log[i].kind == UNDO_CUT)
+        if (sim->log[i].kind == UNDO_CUT && !sim->log[i].moved)
             sim_release(sim, sim->log[i].entry, sim->log[i].level);
     end_log(sim);
 }
@@ -88,7 +91,7 @@ static void op_commit(struct backend *backend)
 
 static enum aspace_error op_unmap(struct backend *backend, const struct area *piece, struct refusal *why)
 {
-    return sim_cut(sim_of(backend), piece->range) ? ASPACE_OK : refuse_no_memory(why);
+    return sim_cut(sim_of(backend), piece->range, why);
 }
 
 static enum aspace_error op_protect(struct backend *backend, const struct area *piece, uint16_t flags,
@@ -100,6 +103,11 @@ static enum aspace_error op_protect(struct backend *backend, const struct area *
         return refuse_no_memory(why);
     sim_set_flags(sim, piece->range, flags);
     return ASPACE_OK;
+}
+
+static enum aspace_error op_move(struct backend *backend, const struct area *piece, uint64_t to, struct refusal *why)
+{
+    return sim_move(sim_of(backend), piece->range, to, why);
 }
 
 static void op_count_frames(struct backend *backend, struct frame_counts *ret)
@@ -128,6 +136,7 @@ static const struct backend_ops ops = {
     .map = sim_op_map,
     .unmap = op_unmap,
     .protect = op_protect,
+    .move = op_move,
     .commit = op_commit,
     .rollback = op_rollback,
     .prepare_write = sim_op_prepare_write,

@@ -60,27 +60,86 @@ void sim_release(struct sim *sim, uint64_t entry, unsigned level)
     frames_give(&sim->frames, frame);
 }
 
-struct cutter {
-    struct sim *sim;
-    bool logged; /* into the log; else freed at once */
+enum cut_mode {
+    CUT_LOG,  /* into the log, to be freed at the commit */
+    CUT_FREE, /* freed at once */
+    CUT_MOVE, /* leaves go to another place, into the log */
+    CUT_DROP, /* leaves are only forgotten: they were moved back */
 };
 
-static bool take_out(const struct cutter *c, uint64_t table, unsigned index, unsigned level)
-{
-    uint64_t *entry = &sim_table(c->sim, table)[index];
+struct cutter {
+    struct sim *sim;
+    enum cut_mode mode;
+    uint64_t offset; /* MOVE: the new page minus the old one, modulo 2^64 */
+    struct refusal *why;
+};
 
-    if (!c->logged)
-        sim_release(c->sim, *entry, level);
-    else if (!sim_log(c->sim,
-                      (struct undo){.kind = UNDO_CUT, .level = level, .table = table, .index = index, .entry = *entry}))
-        return false;
-    *entry = 0;
-    c->sim->frames.info[table].live--;
-    return true;
+static enum aspace_error log_cut(const struct cutter *c, uint64_t table, unsigned index, unsigned level, bool moved)
+{
+    struct undo step = {.kind = UNDO_CUT,
+                        .level = level,
+                        .moved = moved,
+                        .table = table,
+                        .index = index,
+                        .entry = sim_table(c->sim, table)[index]};
+
+    return sim_log(c->sim, step) ? ASPACE_OK : refuse_no_memory(c->why);
 }
 
-/* `range` lies inside what `table` covers. Entries covered whole go whole, with all below them. */
-static bool cut_table(const struct cutter *c, uint64_t table, unsigned level, struct range range)
+/* A leaf that moves: its entry is put at the new place first. */
+static enum aspace_error place(const struct cutter *c, uint64_t entry, uint64_t page)
+{
+    uint64_t table;
+
+    if (!sim_make_leaf_table(c->sim, page + c->offset, &table))
+        return sim_no_frames(c->sim, c->why);
+    *entry_of(c->sim, table, page + c->offset, 1) = entry;
+    c->sim->frames.info[table].live++;
+    return ASPACE_OK;
+}
+
+/* What becomes of an entry before it is taken out. Tables come here whole in the modes LOG and FREE, else empty. */
+static enum aspace_error dispose(const struct cutter *c, uint64_t table, unsigned index, unsigned level, uint64_t page)
+{
+    uint64_t entry = sim_table(c->sim, table)[index];
+
+    switch (c->mode) {
+    case CUT_LOG:
+        return log_cut(c, table, index, level, false);
+    case CUT_MOVE:
+        if (level == 1 && place(c, entry, page))
+            return c->why->code;
+        return log_cut(c, table, index, level, level == 1);
+    case CUT_DROP:
+        if (level == 1)
+            return ASPACE_OK;
+        break;
+    case CUT_FREE:
+        break;
+    }
+    sim_release(c->sim, entry, level);
+    return ASPACE_OK;
+}
+
+static enum aspace_error take_out(const struct cutter *c, uint64_t table, unsigned index, unsigned level, uint64_t page)
+{
+    if (dispose(c, table, index, level, page))
+        return c->why->code;
+    sim_table(c->sim, table)[index] = 0;
+    c->sim->frames.info[table].live--;
+    return ASPACE_OK;
+}
+
+/* Whether the entry that covers [page, next) may go without a look at what is below it. */
+static bool goes_whole(const struct cutter *c, unsigned level, uint64_t page, uint64_t next, uint64_t end)
+{
+    bool covered = !(page & (sim_span(level) - 1)) && next <= end;
+
+    return level == 1 || (covered && (c->mode == CUT_LOG || c->mode == CUT_FREE));
+}
+
+/* `range` lies inside what `table` covers. A table that becomes empty goes as well. */
+static enum aspace_error cut_table(const struct cutter *c, uint64_t table, unsigned level, struct range range)
 {
     uint64_t span = sim_span(level);
     uint64_t next;
@@ -93,30 +152,46 @@ static bool cut_table(const struct cutter *c, uint64_t table, unsigned level, st
         next = (page & ~(span - 1)) + span;
         if (!entry)
             continue;
-        if (level > 1 && (page & (span - 1) || next > range.end)) {
+        if (!goes_whole(c, level, page, next, range.end)) {
             if (!sim_child(c->sim, entry, &child))
                 continue;
-            if (!cut_table(c, child, level - 1, (struct range){page, next < range.end ? next : range.end}))
-                return false;
+            if (cut_table(c, child, level - 1, (struct range){page, next < range.end ? next : range.end}))
+                return c->why->code;
             if (c->sim->frames.info[child].live)
                 continue;
         }
-        if (!take_out(c, table, index, level))
-            return false;
+        if (take_out(c, table, index, level, page))
+            return c->why->code;
     }
-    return true;
+    return ASPACE_OK;
 }
 
-bool sim_cut(struct sim *sim, struct range range)
+enum aspace_error sim_cut(struct sim *sim, struct range range, struct refusal *why)
 {
-    struct cutter c = {sim, true};
+    struct cutter c = {.sim = sim, .mode = CUT_LOG, .why = why};
 
+    return cut_table(&c, sim->root, X86_LEVELS, range);
+}
+
+enum aspace_error sim_move(struct sim *sim, struct range range, uint64_t to, struct refusal *why)
+{
+    struct cutter c = {.sim = sim, .mode = CUT_MOVE, .offset = to - range.start, .why = why};
+
+    if (!sim_log(sim, (struct undo){.kind = UNDO_PLACE, .range = {to, to + range_pages(range)}}))
+        return refuse_no_memory(why);
     return cut_table(&c, sim->root, X86_LEVELS, range);
 }
 
 void sim_empty(struct sim *sim, struct range range)
 {
-    struct cutter c = {sim, false};
+    struct cutter c = {.sim = sim, .mode = CUT_FREE};
+
+    cut_table(&c, sim->root, X86_LEVELS, range);
+}
+
+void sim_drop(struct sim *sim, struct range range)
+{
+    struct cutter c = {.sim = sim, .mode = CUT_DROP};
 
     cut_table(&c, sim->root, X86_LEVELS, range);
 }

@@ -13,6 +13,13 @@ static struct area area(uint64_t start, uint64_t end, uint16_t flags)
     return (struct area){{start, end}, {.flags = flags}};
 }
 
+/* The last two steps of planning. */
+static enum aspace_error finish(struct plan *plan, size_t max_areas, struct refusal *why)
+{
+    plan_join(plan);
+    return plan_reserve(plan, max_areas, why);
+}
+
 static void add(struct plan *plan, struct area piece)
 {
     struct refusal why;
@@ -31,7 +38,7 @@ static void fill(struct area_map *map, const struct area *areas, size_t count)
 
         plan_init(&plan, map, false);
         add(&plan, areas[i]);
-        assert_int_equal(plan_reserve(&plan, 100, &why), ASPACE_OK);
+        assert_int_equal(finish(&plan, 100, &why), ASPACE_OK);
         plan_commit(&plan);
         plan_free(&plan);
     }
@@ -122,7 +129,7 @@ static void a_plan_takes_any_number_of_pieces(void **state)
     plan_init(&plan, &map, false);
     for (uint64_t i = 0; i < 400; i++)
         add(&plan, area(2 * i, 2 * i + 1, 1));
-    assert_int_equal(plan_reserve(&plan, 400, &why), ASPACE_OK);
+    assert_int_equal(finish(&plan, 400, &why), ASPACE_OK);
     plan_commit(&plan);
     plan_free(&plan);
     assert_int_equal(map.count, 400);
@@ -148,14 +155,14 @@ static void outermost_pieces_join_their_neighbours_in_the_map(void **state)
     fill(&map, before, 4);
     plan_init(&plan, &map, true);
     add(&plan, area(20, 30, 1));
-    assert_int_equal(plan_reserve(&plan, 3, &why), ASPACE_OK);
+    assert_int_equal(finish(&plan, 3, &why), ASPACE_OK);
     assert_int_equal(plan.taken, 2);
     plan_commit(&plan);
     plan_free(&plan);
 
     plan_init(&plan, &map, true);
     add(&plan, area(40, 50, 1));
-    assert_int_equal(plan_reserve(&plan, 3, &why), ASPACE_OK);
+    assert_int_equal(finish(&plan, 3, &why), ASPACE_OK);
     plan_commit(&plan);
     plan_free(&plan);
     expect(&map, after, 3);
@@ -173,22 +180,22 @@ static void the_limit_counts_what_is_left_after_the_edit(void **state)
     fill(&map, before, 2);
     plan_init(&plan, &map, false);
     add(&plan, area(50, 60, 1));
-    assert_int_equal(plan_reserve(&plan, 2, &why), ASPACE_NO_MEMORY);
-    assert_int_equal(plan_reserve(&plan, 3, &why), ASPACE_OK);
+    assert_int_equal(finish(&plan, 2, &why), ASPACE_NO_MEMORY);
+    assert_int_equal(finish(&plan, 3, &why), ASPACE_OK);
     plan_free(&plan);
 
     plan_init(&plan, &map, false); /* two for one: what is taken does not count */
     plan_take(&plan, &before[0]);
     add(&plan, area(10, 15, 1));
     add(&plan, area(15, 20, 1));
-    assert_int_equal(plan_reserve(&plan, 2, &why), ASPACE_NO_MEMORY);
-    assert_int_equal(plan_reserve(&plan, 3, &why), ASPACE_OK);
+    assert_int_equal(finish(&plan, 2, &why), ASPACE_NO_MEMORY);
+    assert_int_equal(finish(&plan, 3, &why), ASPACE_OK);
     plan_free(&plan);
 
     plan_init(&plan, &map, false); /* one for one is no growth, even past the limit */
     plan_take(&plan, &before[0]);
     add(&plan, area(10, 15, 1));
-    assert_int_equal(plan_reserve(&plan, 1, &why), ASPACE_OK);
+    assert_int_equal(finish(&plan, 1, &why), ASPACE_OK);
     plan_free(&plan);
     expect(&map, before, 2);
     area_map_clear(&map);

@@ -1,0 +1,45 @@
+/* What the edits of a memory set have in common. Private to memory_set*.c. */
+#ifndef CORE_MEMORY_SET_EDIT_H
+#define CORE_MEMORY_SET_EDIT_H
+
+#include <inttypes.h>
+
+#include "core/memory_set.h"
+#include "core/plan.h"
+
+#define ADDR "0x%" PRIx64
+
+/* The frame: begin, plan, reserve, ask the backend, commit; fail from anywhere between. In a transaction the backend
+ * and the generation wait for its end, and a failure leaves it to be rolled back as a whole. */
+void edit_begin(struct memory_set *set, struct plan *plan);
+enum aspace_error edit_reserve(struct memory_set *set, struct plan *plan, struct refusal *why);
+enum aspace_error edit_fail(struct memory_set *set, struct plan *plan, struct refusal *why);
+void edit_commit(struct memory_set *set, struct plan *plan);
+
+/* A walk over the areas that touch `range`, in order. */
+struct walk_over {
+    struct area_cursor cursor;
+    struct range range;
+};
+
+void over(const struct memory_set *set, struct range range, struct walk_over *w);
+bool over_next(struct walk_over *w, struct area *ret);
+
+/* What a cut takes away. */
+struct removal {
+    uint64_t pages;
+    size_t removed; /* areas gone whole */
+    size_t cuts;    /* edges of the range that lie inside an area */
+};
+
+/* Plans the removal of what lies in `range`, with `middle` (may be NULL) in its place. Adds to *sum. */
+enum aspace_error plan_cut(struct memory_set *set, struct plan *plan, struct range range, const struct area *middle,
+                           struct removal *sum, struct refusal *why);
+void count_removal(struct memory_set *set, const struct removal *sum);
+
+/* Asks the backend to unmap what lies in `range`. */
+enum aspace_error apply_unmap(struct memory_set *set, struct range range, struct refusal *why);
+
+enum aspace_error refuse_overlap(struct range range, const struct area *in_the_way, struct refusal *why);
+
+#endif
