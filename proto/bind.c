@@ -186,6 +186,11 @@ static bool read_value(struct params *p, const struct param_spec *spec, uint32_t
         return read_number(doc, token, spec->type == TYPE_SIZE, &ret->number);
     case TYPE_COUNT:
         return read_integer(doc, token, &ret->number);
+    case TYPE_BOOL:
+        ret->number = doc->tokens[token].type == JSON_TRUE;
+        return ret->number || doc->tokens[token].type == JSON_FALSE;
+    case TYPE_OPS:
+        return doc->tokens[token].type == JSON_ARRAY;
     case TYPE_NAME:
         return read_text(p, token, ASPACE_NAME_MAX, ret, &size) && is_name(ret->text, size);
     case TYPE_TEXT:
@@ -217,9 +222,17 @@ static enum aspace_error bind_one(struct params *p, const struct param_spec *spe
     return ASPACE_OK;
 }
 
-static const struct param_spec *find_param(const struct method *method, const struct json_doc *doc, uint32_t name)
+/* The params of a method; in an operation of space.apply all but the first, which is space. */
+struct taken {
+    const struct method *method;
+    size_t first;
+};
+
+static const struct param_spec *find_param(struct taken taken, const struct json_doc *doc, uint32_t name)
 {
-    for (size_t i = 0; i < method->param_count; i++) {
+    const struct method *method = taken.method;
+
+    for (size_t i = taken.first; i < method->param_count; i++) {
         if (json_equals(doc, name, param_names[method->params[i].id]))
             return &method->params[i];
     }
@@ -227,18 +240,18 @@ static const struct param_spec *find_param(const struct method *method, const st
 }
 
 /* Each member is either known and new, or ends this: so even a huge object costs no more than the method has params. */
-static enum aspace_error bind_by_name(struct params *p, const struct method *method, uint32_t object,
-                                      struct refusal *why)
+static enum aspace_error bind_by_name(struct params *p, struct taken taken, uint32_t object, struct refusal *why)
 {
     const struct json_doc *doc = p->doc;
     uint32_t end = doc->tokens[object].next;
     char quoted[QUOTE_MAX];
 
     for (uint32_t at = object + 1; at < end; at = doc->tokens[at + 1].next) {
-        const struct param_spec *spec = find_param(method, doc, at);
+        const struct param_spec *spec = find_param(taken, doc, at);
 
         if (!spec)
-            return refuse(why, ASPACE_INVALID_PARAMS, "%s has no parameter %s", method->name, quote(doc, at, quoted));
+            return refuse(why, ASPACE_INVALID_PARAMS, "%s has no parameter %s", taken.method->name,
+                          quote(doc, at, quoted));
         if (params_has(p, spec->id)) {
             refuse(why, ASPACE_INVALID_PARAMS, "%s is given twice", param_names[spec->id]);
             why->param = param_names[spec->id];
@@ -250,42 +263,52 @@ static enum aspace_error bind_by_name(struct params *p, const struct method *met
     return ASPACE_OK;
 }
 
-static enum aspace_error bind_by_position(struct params *p, const struct method *method, uint32_t array,
-                                          struct refusal *why)
+static enum aspace_error bind_by_position(struct params *p, struct taken taken, uint32_t array, struct refusal *why)
 {
     const struct json_doc *doc = p->doc;
     uint32_t count = doc->tokens[array].count;
     uint32_t at = array + 1;
 
-    if (count > method->param_count)
-        return refuse(why, ASPACE_INVALID_PARAMS, "%s has %zu parameters, not %" PRIu32, method->name,
-                      method->param_count, count);
+    size_t most = taken.method->param_count - taken.first;
+
+    if (count > most)
+        return refuse(why, ASPACE_INVALID_PARAMS, "%s has %zu parameters, not %" PRIu32, taken.method->name, most,
+                      count);
     for (uint32_t i = 0; i < count; i++) {
-        if (bind_one(p, &method->params[i], at, why))
+        if (bind_one(p, &taken.method->params[taken.first + i], at, why))
             return why->code;
         at = doc->tokens[at].next;
     }
     return ASPACE_OK;
 }
 
-static enum aspace_error check_missing(const struct params *p, const struct method *method, struct refusal *why)
+/* A required one is there, or what it may be missing for, never both. */
+static enum aspace_error check_missing(const struct params *p, struct taken taken, struct refusal *why)
 {
-    for (size_t i = 0; i < method->param_count; i++) {
-        const struct param_spec *spec = &method->params[i];
+    const struct method *method = taken.method;
 
-        if (!spec->required || params_has(p, spec->id))
+    for (size_t i = taken.first; i < method->param_count; i++) {
+        const struct param_spec *spec = &method->params[i];
+        bool replaced = spec->unless && params_has(p, spec->unless);
+
+        if (!spec->required || params_has(p, spec->id) != replaced)
             continue;
-        refuse(why, ASPACE_INVALID_PARAMS, "%s needs the parameter %s: %s", method->name, param_names[spec->id],
-               spec->doc);
+        if (replaced)
+            refuse(why, ASPACE_INVALID_PARAMS, "%s cannot stand beside %s", param_names[spec->id],
+                   param_names[spec->unless]);
+        else
+            refuse(why, ASPACE_INVALID_PARAMS, "%s needs the parameter %s: %s", method->name, param_names[spec->id],
+                   spec->doc);
         why->param = param_names[spec->id];
         return why->code;
     }
     return ASPACE_OK;
 }
 
-enum aspace_error method_bind(const struct method *method, const struct json_doc *doc, uint32_t token,
-                              struct refusal *why, struct params *ret)
+static enum aspace_error bind(struct taken taken, const struct json_doc *doc, uint32_t token, struct refusal *why,
+                              struct params *ret)
 {
+    const struct method *method = taken.method;
     enum aspace_error error = ASPACE_OK;
 
     ret->doc = doc;
@@ -294,10 +317,51 @@ enum aspace_error method_bind(const struct method *method, const struct json_doc
     for (size_t i = 0; i < method->param_count; i++)
         ret->value[method->params[i].id] = (struct param_value){0};
     if (token && doc->tokens[token].type == JSON_ARRAY)
-        error = bind_by_position(ret, method, token, why);
+        error = bind_by_position(ret, taken, token, why);
     else if (token)
-        error = bind_by_name(ret, method, token, why);
-    return error ? error : check_missing(ret, method, why);
+        error = bind_by_name(ret, taken, token, why);
+    return error ? error : check_missing(ret, taken, why);
+}
+
+enum aspace_error method_bind(const struct method *method, const struct json_doc *doc, uint32_t token,
+                              struct refusal *why, struct params *ret)
+{
+    return bind((struct taken){method, 0}, doc, token, why, ret);
+}
+
+/* ---- Operations of space.apply ---- */
+
+static enum aspace_error bad_op(struct refusal *why, const char *message)
+{
+    refuse(why, ASPACE_INVALID_PARAMS, "%s", message);
+    why->param = param_names[PARAM_OPS];
+    return why->code;
+}
+
+static const struct method *op_method(const struct json_doc *doc, uint32_t token)
+{
+    char name[64];
+    size_t size;
+    const struct method *method = NULL;
+
+    if (token && doc->tokens[token].type == JSON_STRING && json_unescape(doc, token, name, sizeof(name), &size))
+        method = method_by_name(name, size);
+    return method && method->traits & METHOD_IN_APPLY ? method : NULL;
+}
+
+enum aspace_error op_bind(const struct json_doc *doc, uint32_t token, struct refusal *why,
+                          const struct method **ret_method, struct params *ret)
+{
+    uint32_t params = json_member(doc, token, "params");
+
+    if (doc->tokens[token].type != JSON_OBJECT || doc->tokens[token].count != 1 + (params != 0))
+        return bad_op(why, "an operation is an object of method and params, and nothing else");
+    *ret_method = op_method(doc, json_member(doc, token, "method"));
+    if (!*ret_method)
+        return bad_op(why, "method must be one that edits areas, such as \"area.map\"");
+    if (params && doc->tokens[params].type != JSON_OBJECT && doc->tokens[params].type != JSON_ARRAY)
+        return bad_op(why, "params must be an object or an array");
+    return bind((struct taken){*ret_method, 1}, doc, params, why, ret);
 }
 
 /* ---- Bytes ---- */

@@ -26,6 +26,18 @@ METHOD_MAP(X)
     {                                                                                                                  \
         PARAM_START, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "where the range starts"                          \
     }
+#define START_UNLESS_TAG                                                                                               \
+    {                                                                                                                  \
+        PARAM_START, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "where the range starts", PARAM_TAG               \
+    }
+#define SIZE_UNLESS_TAG                                                                                                \
+    {                                                                                                                  \
+        PARAM_SIZE, TYPE_SIZE, true, CLI_POSITIONAL, 3, NULL, NULL, "size of the range", PARAM_TAG                     \
+    }
+#define PARAM_OF_TAG                                                                                                   \
+    {                                                                                                                  \
+        PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "the areas that carry this tag, instead of a range"    \
+    }
 #define PARAM_OF_SIZE                                                                                                  \
     {                                                                                                                  \
         PARAM_SIZE, TYPE_SIZE, true, CLI_POSITIONAL, 3, NULL, NULL, "size of the range"                                \
@@ -68,6 +80,10 @@ static const enum aspace_error edit_errors[] = {ASPACE_INVALID_PARAM, ASPACE_BAD
                                                 ASPACE_NO_MEMORY,     ASPACE_CONFLICT,  0};
 static const enum aspace_error page_errors[] = {ASPACE_INVALID_PARAM, ASPACE_BAD_STATE,   ASPACE_NOT_FOUND,
                                                 ASPACE_NO_MEMORY,     ASPACE_UNSUPPORTED, 0};
+
+static const enum aspace_error map_errors[] = {
+    ASPACE_INVALID_PARAM, ASPACE_ALREADY_EXISTS, ASPACE_BAD_STATE, ASPACE_NOT_FOUND,
+    ASPACE_NO_MEMORY,     ASPACE_UNSUPPORTED,    ASPACE_CONFLICT,  0};
 
 /* ---- daemon ---- */
 
@@ -118,6 +134,20 @@ static const struct field_spec clear_fields[] = {
     FIELD_OF_GENERATION,
 };
 
+static const struct param_spec apply_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_OPS, TYPE_OPS, true, CLI_POSITIONAL, 2, NULL, NULL,
+     "an array of {\"method\", \"params\"}, params without space; on the command line - reads it from standard input"},
+    {PARAM_DRY_RUN, TYPE_BOOL, false, CLI_OPTION, 0, NULL, "false", "say what would happen, and change nothing"},
+    PARAM_GENERATION,
+};
+static const struct field_spec apply_fields[] = {
+    {"results", FIELD_RESULTS, false, "of the operations, in order; of a dry run up to the first refusal"},
+    FIELD_OF_GENERATION,
+    {"would", FIELD_OBJECT, true,
+     "of a dry run: areas split, merged, removed; areas, frames and tables more (or less) than now; the first refusal"},
+};
+
 static const struct field_spec list_spaces_fields[] = {{"spaces", FIELD_SPACES, false, "every space"}};
 
 static const struct field_spec check_fields[] = {
@@ -151,12 +181,8 @@ static const struct field_spec map_fields[] = {
     {"area", FIELD_AREA, false, "the whole area that it now lies in"},
     FIELD_OF_GENERATION,
 };
-static const enum aspace_error map_errors[] = {
-    ASPACE_INVALID_PARAM, ASPACE_ALREADY_EXISTS, ASPACE_BAD_STATE, ASPACE_NOT_FOUND,
-    ASPACE_NO_MEMORY,     ASPACE_UNSUPPORTED,    ASPACE_CONFLICT,  0};
-
 static const struct param_spec unmap_params[] = {
-    PARAM_OF_SPACE, PARAM_OF_START, PARAM_OF_SIZE, PARAM_OF_HOLES, PARAM_GENERATION,
+    PARAM_OF_SPACE, START_UNLESS_TAG, SIZE_UNLESS_TAG, PARAM_OF_HOLES, PARAM_OF_TAG, PARAM_GENERATION,
 };
 static const struct field_spec unmap_fields[] = {
     {"unmapped", FIELD_SIZE, false, "how much was unmapped"},
@@ -166,11 +192,12 @@ static const struct field_spec unmap_fields[] = {
 
 static const struct param_spec protect_params[] = {
     PARAM_OF_SPACE,
-    PARAM_OF_START,
-    PARAM_OF_SIZE,
+    START_UNLESS_TAG,
+    SIZE_UNLESS_TAG,
     {PARAM_FLAGS, TYPE_FLAGS_CHANGE, true, CLI_POSITIONAL, 4, NULL, NULL,
      "new flags such as \"r--\" (attributes stay), or a change such as \"+w,-global\""},
     PARAM_OF_HOLES,
+    PARAM_OF_TAG,
     PARAM_GENERATION,
 };
 static const struct field_spec protect_fields[] = {
@@ -202,6 +229,17 @@ static const struct field_spec split_fields[] = {
     {"left", FIELD_AREA, false, "the part below"},
     {"right", FIELD_AREA, false, "the part above"},
     FIELD_OF_GENERATION,
+};
+
+static const struct param_spec move_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_START, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "exact start of the area"},
+    {PARAM_NEW_START, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL,
+     "where it goes; without it the area grows or shrinks in place"},
+    {PARAM_NEW_SIZE, TYPE_SIZE, false, CLI_OPTION, 0, NULL, NULL, "its new size; without it the size stays"},
+    {PARAM_OVERLAP, TYPE_CHOICE, false, CLI_CHOICE_FLAG, 0, overlap_names, "fail",
+     "unmap in the same step what is in the way, instead of refusing"},
+    PARAM_GENERATION,
 };
 
 static const struct param_spec merge_params[] = {PARAM_OF_SPACE, PARAM_OF_START, PARAM_OF_SIZE, PARAM_GENERATION};
@@ -242,6 +280,7 @@ static const struct param_spec list_params[] = {
     {PARAM_START, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only areas that end above this address"},
     {PARAM_END, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only areas that start below this address"},
     {PARAM_LIMIT, TYPE_COUNT, false, CLI_OPTION, 0, NULL, "1000", "how many at most, up to 10000"},
+    {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "only areas that carry this tag"},
 };
 static const struct field_spec list_fields[] = {
     {"areas", FIELD_AREAS, false, "by rising start"},
@@ -286,6 +325,9 @@ static const struct field_spec write_fields[] = {{"written", FIELD_SIZE, false, 
 
 /* ---- The table ---- */
 
+/* An edit of areas: alone, or as an operation of space.apply. */
+#define EDIT (METHOD_ON_SPACE | METHOD_MUTATES | METHOD_IN_APPLY)
+
 const struct method methods[] = {
     [METHOD_RPC_DISCOVER] = {METHOD(RPC_DISCOVER), .summary = "Give the OpenRPC document of all this",
                              .errors = no_errors, .verb = "discover"},
@@ -304,8 +346,11 @@ const struct method methods[] = {
                               .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(only_space), .errors = space_errors,
                               .verb = "destroy"},
     [METHOD_SPACE_CLEAR] = {METHOD(SPACE_CLEAR), .summary = "Unmap every area of a space",
-                            .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(clear_params), FIELDS(clear_fields),
+                            .traits = EDIT, PARAMS(clear_params), FIELDS(clear_fields),
                             .errors = edit_errors, .verb = "clear"},
+    [METHOD_SPACE_APPLY] = {METHOD(SPACE_APPLY), .summary = "Make several edits as one: all of them or none",
+                            .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(apply_params), FIELDS(apply_fields),
+                            .errors = map_errors, .verb = "apply"},
     [METHOD_SPACE_LIST] = {METHOD(SPACE_LIST), .summary = "List the spaces", FIELDS(list_spaces_fields),
                            .errors = no_errors, .verb = "spaces"},
     [METHOD_SPACE_INFO] = {METHOD(SPACE_INFO), .summary = "Tell about one space",
@@ -315,24 +360,27 @@ const struct method methods[] = {
                             .traits = METHOD_ON_SPACE, PARAMS(only_space), FIELDS(check_fields), .errors = space_errors,
                             .verb = "check"},
     [METHOD_AREA_MAP] = {METHOD(AREA_MAP), .summary = "Make an area, at a given place or where it fits",
-                         .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(map_params), FIELDS(map_fields),
+                         .traits = EDIT, PARAMS(map_params), FIELDS(map_fields),
                          .errors = map_errors, .verb = "map"},
     [METHOD_AREA_UNMAP] = {METHOD(AREA_UNMAP), .summary = "Free a range, cutting the areas at its edges",
-                           .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(unmap_params), FIELDS(unmap_fields),
+                           .traits = EDIT, PARAMS(unmap_params), FIELDS(unmap_fields),
                            .errors = edit_errors, .verb = "unmap"},
     [METHOD_AREA_PROTECT] = {METHOD(AREA_PROTECT),
                              .summary = "Change the flags of a range, cutting the areas at its edges",
-                             .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(protect_params), FIELDS(protect_fields),
+                             .traits = EDIT, PARAMS(protect_params), FIELDS(protect_fields),
                              .errors = protect_errors, .verb = "protect"},
     [METHOD_AREA_SHRINK] = {METHOD(AREA_SHRINK), .summary = "Make an area smaller from one side",
-                            .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(shrink_params), FIELDS(shrink_fields),
+                            .traits = EDIT, PARAMS(shrink_params), FIELDS(shrink_fields),
                             .errors = edit_errors, .verb = "shrink"},
     [METHOD_AREA_SPLIT] = {METHOD(AREA_SPLIT), .summary = "Cut an area in two",
-                           .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(split_params), FIELDS(split_fields),
+                           .traits = EDIT, PARAMS(split_params), FIELDS(split_fields),
                            .errors = protect_errors, .verb = "split"},
     [METHOD_AREA_MERGE] = {METHOD(AREA_MERGE), .summary = "Join neighbours alike whose common edge lies inside a range",
-                           .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(merge_params), FIELDS(merge_fields),
+                           .traits = EDIT, PARAMS(merge_params), FIELDS(merge_fields),
                            .errors = edit_errors, .verb = "merge"},
+    [METHOD_AREA_MOVE] = {METHOD(AREA_MOVE), .summary = "Move an area, grow it or shrink it, as mremap does",
+                          .traits = EDIT, PARAMS(move_params), FIELDS(shrink_fields), .errors = map_errors,
+                          .verb = "move"},
     [METHOD_AREA_FIND] = {METHOD(AREA_FIND), .summary = "Find the area that holds an address",
                           .traits = METHOD_ON_SPACE, PARAMS(addr_params), FIELDS(find_fields), .errors = range_errors,
                           .verb = "find"},

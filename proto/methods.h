@@ -19,6 +19,7 @@
     X(SPACE_CLEAR, "space.clear")                                                                                      \
     X(SPACE_LIST, "space.list")                                                                                        \
     X(SPACE_INFO, "space.info")                                                                                        \
+    X(SPACE_APPLY, "space.apply")                                                                                      \
     X(SPACE_CHECK, "space.check")                                                                                      \
     X(AREA_MAP, "area.map")                                                                                            \
     X(AREA_UNMAP, "area.unmap")                                                                                        \
@@ -26,6 +27,7 @@
     X(AREA_SHRINK, "area.shrink")                                                                                      \
     X(AREA_SPLIT, "area.split")                                                                                        \
     X(AREA_MERGE, "area.merge")                                                                                        \
+    X(AREA_MOVE, "area.move")                                                                                          \
     X(AREA_FIND, "area.find")                                                                                          \
     X(AREA_FIND_FREE, "area.find_free")                                                                                \
     X(AREA_OVERLAPS, "area.overlaps")                                                                                  \
@@ -51,6 +53,7 @@ enum method_id { METHOD_MAP(X) METHOD_COUNT };
     X(START, "start")                                                                                                  \
     X(END, "end")                                                                                                      \
     X(SIZE, "size")                                                                                                    \
+    X(NEW_START, "new_start")                                                                                          \
     X(NEW_SIZE, "new_size")                                                                                            \
     X(FLAGS, "flags")                                                                                                  \
     X(HINT, "hint")                                                                                                    \
@@ -70,6 +73,8 @@ enum method_id { METHOD_MAP(X) METHOD_COUNT };
     X(MODE, "mode")                                                                                                    \
     X(DATA, "data")                                                                                                    \
     X(HEX, "hex")                                                                                                      \
+    X(OPS, "ops")                                                                                                      \
+    X(DRY_RUN, "dry_run")                                                                                              \
     X(IF_GENERATION, "if_generation")
 
 #define X(id, name) PARAM_##id,
@@ -81,6 +86,7 @@ enum param_type {
     TYPE_ADDR,         /* number: "0x…", decimal string, or integer up to 2^53 */
     TYPE_SIZE,         /* number: the same, suffix K M G T allowed in strings */
     TYPE_COUNT,        /* number: a JSON integer from 0 to 2^53 */
+    TYPE_BOOL,         /* number: 0 or 1 */
     TYPE_NAME,         /* text: a space's name */
     TYPE_TEXT,         /* text: 1 to ASPACE_TAG_MAX bytes */
     TYPE_CHOICE,       /* number: the index in `choices` */
@@ -89,6 +95,7 @@ enum param_type {
     TYPE_RANGE,        /* number (lo) and high (hi): array of two addresses */
     TYPE_BASE64,       /* token: a string, decoded by params_bytes */
     TYPE_HEX,          /* token: a string, decoded by params_bytes */
+    TYPE_OPS,          /* token: an array of operations, read by op_bind */
 };
 
 /* How aspacectl takes a parameter. */
@@ -108,6 +115,7 @@ struct param_spec {
     const char *const *choices; /* TYPE_CHOICE: NULL-terminated, the first is the default of an optional one */
     const char *fallback;       /* the default as shown to people and in rpc.discover; NULL if there is none */
     const char *doc;            /* one line */
+    enum param_id unless;       /* a required one may be missing when this one is there, and must be; 0 is none */
 };
 
 /* What a member of a result is. */
@@ -128,6 +136,7 @@ enum field_type {
     FIELD_STRINGS,
     FIELD_LEVELS,
     FIELD_FAULT,
+    FIELD_RESULTS,
 };
 
 struct field_spec {
@@ -141,6 +150,7 @@ enum method_traits {
     METHOD_ON_SPACE = 1,      /* has `space` as its first parameter, resolved before the handler runs */
     METHOD_MUTATES = 2,       /* changes something */
     METHOD_RETURNS_SPACE = 4, /* the result is a Space; `fields` is empty */
+    METHOD_IN_APPLY = 8,      /* may be an operation of space.apply */
 };
 
 struct method {
@@ -208,6 +218,11 @@ static inline bool params_has(const struct params *p, enum param_id id)
  * `doc` must outlive *ret. Values of params that the method does not have are left as they were. */
 enum aspace_error method_bind(const struct method *method, const struct json_doc *doc, uint32_t token,
                               struct refusal *why, struct params *ret);
+
+/* One operation of a TYPE_OPS parameter, at `token`: {method, params} of a METHOD_IN_APPLY method, whose params come
+ * without space. Like method_bind; PARAM_SPACE is never present in *ret. */
+enum aspace_error op_bind(const struct json_doc *doc, uint32_t token, struct refusal *why,
+                          const struct method **ret_method, struct params *ret);
 
 /* Decodes parameter `id` (TYPE_BASE64 or TYPE_HEX) into a new buffer that the caller frees. InvalidParams if it is not
  * that encoding, strictly (RFC 4648 with padding), NoMemory. An empty text gives a non-NULL buffer and size 0. */

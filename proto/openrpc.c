@@ -41,6 +41,9 @@
     X("Range", "{\"title\":\"Range\",\"description\":\"Half-open: [lo, hi).\",\"type\":\"array\",\"items\":" ADDRESS   \
                ",\"minItems\":2,\"maxItems\":2}")                                                                      \
     X("Base64", "{\"title\":\"Base64\",\"type\":\"string\",\"contentEncoding\":\"base64\"}")                           \
+    X("Operation", "{\"title\":\"Operation\",\"description\":\"A method that edits areas; params without space.\","    \
+                   "\"type\":\"object\",\"properties\":{\"method\":" TEXT ",\"params\":{\"type\":"                     \
+                   "[\"object\",\"array\"]}},\"required\":[\"method\"],\"additionalProperties\":false}")               \
     X("Hex", "{\"title\":\"Hex\",\"type\":\"string\",\"pattern\":\"^([0-9a-fA-F]{2})*$\"}")                            \
     X("Area", "{\"title\":\"Area\",\"type\":\"object\",\"properties\":{\"start\":" ADDRESS ",\"end\":" ADDRESS         \
               ",\"size\":" SIZE ",\"flags\":" FLAGS ",\"backing\":" TEXT ",\"tag\":" TEXT ",\"pa\":" ADDRESS           \
@@ -61,16 +64,12 @@
 #define REF(name) "{\"$ref\":\"#/components/schemas/" name "\"}"
 
 static const char *const param_schemas[] = {
-    [TYPE_ADDR] = ADDRESS,
-    [TYPE_SIZE] = SIZE,
-    [TYPE_COUNT] = COUNT,
-    [TYPE_NAME] = REF("Name"),
-    [TYPE_TEXT] = REF("Text"),
-    [TYPE_FLAGS] = FLAGS,
-    [TYPE_FLAGS_CHANGE] = REF("FlagsChange"),
-    [TYPE_RANGE] = RANGE,
-    [TYPE_BASE64] = REF("Base64"),
-    [TYPE_HEX] = REF("Hex"),
+    [TYPE_ADDR] = ADDRESS,     [TYPE_SIZE] = SIZE,
+    [TYPE_COUNT] = COUNT,      [TYPE_BOOL] = BOOL,
+    [TYPE_NAME] = REF("Name"), [TYPE_TEXT] = REF("Text"),
+    [TYPE_FLAGS] = FLAGS,      [TYPE_FLAGS_CHANGE] = REF("FlagsChange"),
+    [TYPE_RANGE] = RANGE,      [TYPE_BASE64] = REF("Base64"),
+    [TYPE_HEX] = REF("Hex"),   [TYPE_OPS] = ARRAY(REF("Operation")),
 };
 
 static const char *const field_schemas[] = {
@@ -90,6 +89,7 @@ static const char *const field_schemas[] = {
     [FIELD_STRINGS] = ARRAY(TEXT),
     [FIELD_LEVELS] = ARRAY(REF("Level")),
     [FIELD_FAULT] = REF("Fault"),
+    [FIELD_RESULTS] = ARRAY("{\"type\":\"object\"}"),
 };
 
 static void member_text(struct json_writer *w, const char *name, const char *text)
@@ -127,6 +127,8 @@ static void write_param(struct json_writer *w, const struct param_spec *spec)
     member_text(w, "summary", spec->doc);
     json_name(w, "required");
     json_bool(w, spec->required);
+    if (spec->unless)
+        member_text(w, "x-unless", param_names[spec->unless]);
     if (spec->fallback)
         member_text(w, "x-default", spec->fallback);
     if (spec->type == TYPE_CHOICE) {

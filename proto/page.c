@@ -8,9 +8,9 @@
 #define LINE_MAX_SIZE 512
 
 static const char *const param_types[] = {
-    [TYPE_ADDR] = "address",  [TYPE_SIZE] = "size",   [TYPE_COUNT] = "count", [TYPE_NAME] = "name",
-    [TYPE_TEXT] = "text",     [TYPE_FLAGS] = "flags", [TYPE_RANGE] = "range", [TYPE_FLAGS_CHANGE] = "flags or change",
-    [TYPE_BASE64] = "base64", [TYPE_HEX] = "hex",
+    [TYPE_ADDR] = "address",  [TYPE_SIZE] = "size",   [TYPE_COUNT] = "count",  [TYPE_NAME] = "name",
+    [TYPE_TEXT] = "text",     [TYPE_FLAGS] = "flags", [TYPE_RANGE] = "range",  [TYPE_FLAGS_CHANGE] = "flags or change",
+    [TYPE_BASE64] = "base64", [TYPE_HEX] = "hex",     [TYPE_BOOL] = "boolean", [TYPE_OPS] = "operations",
 };
 
 static const char *const field_types[] = {
@@ -30,6 +30,7 @@ static const char *const field_types[] = {
     [FIELD_STRINGS] = "array of strings",
     [FIELD_LEVELS] = "array of Level",
     [FIELD_FAULT] = "Fault",
+    [FIELD_RESULTS] = "array of results",
 };
 
 /* What stands for a value on the command line. */
@@ -92,10 +93,10 @@ static void print_option(struct json_writer *w, const struct param_spec *spec)
     } else {
         print(w, "--");
         print_word(w, spec, false);
-        print(w, " ");
+        print(w, spec->type == TYPE_BOOL ? "" : " ");
         if (spec->type == TYPE_CHOICE)
             print_choices(w, spec, "", 0);
-        else
+        else if (spec->type != TYPE_BOOL)
             print(w, "%s", value_words[spec->type]);
     }
     print(w, spec->required ? "" : "]");
@@ -142,8 +143,9 @@ static void print_params(struct json_writer *w, const struct method *method)
 
         print(w, "| `%s` | ", param_names[spec->id]);
         print_param_type(w, spec);
-        print(w, " | %s | %s%s%s | %s |\n", spec->required ? "yes" : "", quote, spec->fallback ? spec->fallback : "",
-              quote, spec->doc);
+        print(w, " | %s%s | %s%s%s | %s |\n", spec->required ? "yes" : "",
+              spec->unless ? ", unless there is a tag" : "", quote, spec->fallback ? spec->fallback : "", quote,
+              spec->doc);
     }
 }
 

@@ -73,6 +73,18 @@ size_t args_positionals(const struct method *method, const struct param_spec **r
     return count;
 }
 
+size_t args_expected(const struct args *args, const struct param_spec **ret)
+{
+    size_t count = args_positionals(args->method, ret);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!args->tagged || !ret[i]->unless)
+            ret[kept++] = ret[i];
+    }
+    return kept;
+}
+
 /* ---- Values ---- */
 
 static bool fail(struct args *args, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -167,7 +179,7 @@ static bool set_option(struct args *args, const struct option *option, const cha
     if (option->choice && args->value[option->spec->id])
         return fail(args, "%s: there is --%s already", label, args->value[option->spec->id]);
     if (option->spec)
-        return set_value(args, option->spec, label, option->choice ? option->choice : value);
+        return set_value(args, option->spec, label, option->choice ? option->choice : value ? value : "true");
     if (args->extra[option->extra->id])
         return fail(args, "%s is given twice", label);
     args->extra[option->extra->id] = value ? value : "";
@@ -188,7 +200,7 @@ static bool read_option(struct args *args, struct words *words)
     if (!find_option(args->method, word + 2, size - 2, &option))
         return fail(args, "%s has no option %.*s", args->method->verb, (int)size, word);
     snprintf(label, sizeof(label), "%.*s", (int)size, word);
-    takes_value = option.spec ? !option.choice : option.extra->value != NULL;
+    takes_value = option.spec ? !option.choice && option.spec->type != TYPE_BOOL : option.extra->value != NULL;
     if (value && !takes_value)
         return fail(args, "%s takes no value", label);
     if (takes_value && !value) {
@@ -214,10 +226,10 @@ static bool is_flags(const struct param_spec *spec)
 }
 
 /* "---" and "--x" are flags where flags stand. */
-static bool is_option_word(const struct method *method, size_t at, const char *word)
+static bool is_option_word(const struct args *args, size_t at, const char *word)
 {
     const struct param_spec *all[PARAM_COUNT];
-    size_t count = args_positionals(method, all);
+    size_t count = args_expected(args, all);
 
     if (strncmp(word, "--", 2) != 0)
         return false;
@@ -233,7 +245,7 @@ static bool is_stray_option(const struct param_spec *spec, const char *word)
 static bool set_positional(struct args *args, size_t at, const char *word, bool plain)
 {
     const struct param_spec *all[PARAM_COUNT];
-    size_t count = args_positionals(args->method, all);
+    size_t count = args_expected(args, all);
     const struct extra_spec *extra = positional_extra(args->method);
     char label[PARAM_TEXT_MAX];
 
@@ -255,7 +267,7 @@ static bool set_positional(struct args *args, size_t at, const char *word, bool 
 static bool check_positionals(struct args *args, size_t given)
 {
     const struct param_spec *all[PARAM_COUNT];
-    size_t count = args_positionals(args->method, all);
+    size_t count = args_expected(args, all);
     char label[PARAM_TEXT_MAX];
 
     if (given >= count || !args_is_required(all[given]))
@@ -272,7 +284,7 @@ static bool check_choices(struct args *args)
     for (size_t i = 0; i < args->method->param_count; i++) {
         const struct param_spec *spec = &args->method->params[i];
 
-        if (!spec->required || args->value[spec->id])
+        if (!spec->required || args->value[spec->id] || spec->unless)
             continue;
         if (spec->cli == CLI_OPTION)
             return fail(args, "%s wants --%s", args->method->verb, args_option_name(spec, label));
@@ -282,20 +294,30 @@ static bool check_choices(struct args *args)
     return true;
 }
 
+/* Whether --tag stands among the words: it decides what the words before it mean. */
+static bool has_tag(char *const *words, int count)
+{
+    for (int i = 0; i < count && strcmp(words[i], "--") != 0; i++) {
+        if (strcmp(words[i], "--tag") == 0 || strncmp(words[i], "--tag=", 6) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool args_read(const struct method *method, char *const *words, int count, struct args *ret)
 {
     struct words left = {words, count, 0};
     size_t positionals = 0;
     bool plain = false;
 
-    *ret = (struct args){.method = method};
+    *ret = (struct args){.method = method, .tagged = has_tag(words, count)};
     while (left.at < left.count) {
         const char *word = left.word[left.at];
 
         if (!plain && strcmp(word, "--") == 0) {
             plain = true;
             left.at++;
-        } else if (!plain && is_option_word(method, positionals, word)) {
+        } else if (!plain && is_option_word(ret, positionals, word)) {
             if (!read_option(ret, &left))
                 return false;
         } else {
@@ -325,6 +347,8 @@ static void write_value(struct json_writer *w, const struct param_spec *spec, co
         json_uint(w, number);
     else if (spec->type == TYPE_RANGE)
         write_range(w, text);
+    else if (spec->type == TYPE_OPS || spec->type == TYPE_BOOL)
+        json_raw(w, text, strlen(text));
     else
         json_string(w, text);
 }

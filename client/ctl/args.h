@@ -28,6 +28,7 @@ struct args {
     const struct method *method;
     const char *value[PARAM_COUNT]; /* as typed, the command line's own; NULL: not given */
     const char *extra[EXTRA_COUNT]; /* the same; "" for one that takes no value */
+    bool tagged;                    /* --tag is there: what its areas replace (unless) is not written */
     char problem[ARGS_PROBLEM_MAX]; /* what is wrong, after a failure */
 };
 
@@ -39,6 +40,9 @@ void args_write(const struct args *args, struct json_writer *w);
 
 /* The positional parameters of a method in the order of the command line; at most PARAM_COUNT. Returns how many. */
 size_t args_positionals(const struct method *method, const struct param_spec **ret);
+
+/* The same without those that the words given replace. */
+size_t args_expected(const struct args *args, const struct param_spec **ret);
 
 /* Whether a positional must be there. */
 bool args_is_required(const struct param_spec *spec);

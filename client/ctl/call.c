@@ -42,8 +42,7 @@ int read_all(int fd, char **ret, size_t *ret_size)
     return -ENOMEM;
 }
 
-/* Params that the library takes: checked here for the sake of a better message. */
-static int check_json(const char *text, size_t size)
+int check_json(const char *text, size_t size)
 {
     struct json_doc doc = {0};
     enum aspace_error error = json_read(&doc, text, size);

@@ -90,7 +90,8 @@ static void param_usage(const struct param_spec *spec, char *buffer, size_t size
         snprintf(buffer, size, "%s|any", args_placeholder(spec, name));
         break;
     case CLI_OPTION:
-        snprintf(buffer, size, "--%s %s", args_option_name(spec, name), value_text(spec, value, sizeof(value)));
+        snprintf(buffer, size, "--%s%s%s", args_option_name(spec, name), spec->type == TYPE_BOOL ? "" : " ",
+                 spec->type == TYPE_BOOL ? "" : value_text(spec, value, sizeof(value)));
         break;
     case CLI_CHOICE_FLAG:
         join_choices(spec, "--", buffer, size);

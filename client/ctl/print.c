@@ -265,6 +265,23 @@ static int print_merge(const struct args *args, const cJSON *result)
     return STATUS_DONE;
 }
 
+/* A dry run's first refusal is bad news: the same edits in earnest would be refused. */
+static int print_apply(const struct args *args, const cJSON *result)
+{
+    const cJSON *would = cJSON_GetObjectItemCaseSensitive(result, "would");
+    int done = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(result, "results"));
+
+    (void)args;
+    if (!would) {
+        printf("%d edit%s made, generation %" PRIu64 "\n", done, plural((uint64_t)done),
+               json_number(result, "generation"));
+        return STATUS_DONE;
+    }
+    printf("%d edit%s would be made\n", done, plural((uint64_t)done));
+    print_members(would, 0);
+    return json_has(would, "refused") ? STATUS_REFUSED : STATUS_DONE;
+}
+
 static int print_find(const struct args *args, const cJSON *result)
 {
     const char *name = json_has(result, "area") ? "area" : "next";
@@ -311,6 +328,7 @@ print_fn *print_for(enum method_id id)
         [METHOD_AREA_MAP] = print_map,           [METHOD_AREA_UNMAP] = print_unmap,
         [METHOD_AREA_PROTECT] = print_protect,   [METHOD_AREA_SHRINK] = print_shrink,
         [METHOD_AREA_SPLIT] = print_split,       [METHOD_AREA_MERGE] = print_merge,
+        [METHOD_AREA_MOVE] = print_shrink,       [METHOD_SPACE_APPLY] = print_apply,
         [METHOD_AREA_FIND] = print_find,         [METHOD_AREA_FIND_FREE] = print_free,
         [METHOD_AREA_OVERLAPS] = print_overlaps, [METHOD_PAGE_WALK] = print_walk,
         [METHOD_MEMORY_ACCESS] = print_access,

@@ -106,7 +106,7 @@ static int check_status(const struct args *args, const struct aspace_reply *repl
     return ok ? STATUS_DONE : STATUS_REFUSED;
 }
 
-static int run_plain(struct session *s, const struct args *args)
+int run_plain(struct session *s, const struct args *args)
 {
     struct aspace_reply *reply;
     int status = call_with_args(s, args, &reply);
@@ -134,6 +134,8 @@ int run_method(struct session *s, const struct method *method, char **words, int
         return run_ping(s, &args);
     case METHOD_AREA_LIST:
         return run_areas(s, &args);
+    case METHOD_SPACE_APPLY:
+        return run_apply(s, &args);
     case METHOD_MEMORY_READ:
         return run_read(s, &args);
     case METHOD_MEMORY_WRITE:

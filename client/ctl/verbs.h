@@ -34,9 +34,16 @@ int print_reply(const struct session *s, const struct args *args, const struct a
 int run_areas(struct session *s, const struct args *args); /* areas.c */
 int run_read(struct session *s, const struct args *args);  /* memory.c */
 int run_write(struct session *s, const struct args *args); /* memory.c */
+int run_apply(struct session *s, struct args *args);       /* apply.c */
 
 /* All bytes of `fd` into a new buffer, NUL-terminated, that the caller frees. 0 or a negative errno value. call.c */
 int read_all(int fd, char **ret, size_t *ret_size);
+
+/* Params that the library takes, an object or an array: checked here for the sake of a better message. call.c */
+int check_json(const char *text, size_t size);
+
+/* Calls the method with what `args` say and prints the reply for people or as JSON. */
+int run_plain(struct session *s, const struct args *args);
 
 /* The client's own verbs, a file each. */
 int run_help(struct session *s, char **words, int count);

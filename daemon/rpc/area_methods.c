@@ -106,15 +106,32 @@ enum aspace_error area_map_method(struct call *call)
 
 /* ---- The other edits ---- */
 
+/* The id of the parameter tag; UINT32_MAX, which no area carries, if the space does not know it. */
+static uint32_t tag_id(const struct call *call)
+{
+    uint32_t id = tags_find(&call->space->tags, call_text(call, PARAM_TAG));
+
+    return id ? id : UINT32_MAX;
+}
+
+static enum aspace_error unmap(struct call *call, uint64_t *pages, size_t *removed)
+{
+    struct memory_set *set = &call->space->set;
+    struct range range;
+
+    if (call_has(call, PARAM_TAG))
+        return memory_set_unmap_tag(set, tag_id(call), &call->why, pages, removed);
+    if (call_range(call, &range))
+        return call->why.code;
+    return memory_set_unmap(set, range, (enum aspace_holes)call_number(call, PARAM_HOLES), &call->why, pages, removed);
+}
+
 enum aspace_error area_unmap(struct call *call)
 {
-    struct range range;
     uint64_t pages;
     size_t removed;
 
-    if (call_range(call, &range) ||
-        memory_set_unmap(&call->space->set, range, (enum aspace_holes)call_number(call, PARAM_HOLES), &call->why,
-                         &pages, &removed))
+    if (unmap(call, &pages, &removed))
         return call->why.code;
     json_begin_object(call->out);
     json_name(call->out, "unmapped");
@@ -125,15 +142,25 @@ enum aspace_error area_unmap(struct call *call)
     return ASPACE_OK;
 }
 
-enum aspace_error area_protect(struct call *call)
+static enum aspace_error protect(struct call *call, size_t *changed)
 {
     struct flags_change change = call->params->value[PARAM_FLAGS].change;
+    struct memory_set *set = &call->space->set;
     struct range range;
+
+    if (call_has(call, PARAM_TAG))
+        return memory_set_protect_tag(set, tag_id(call), change.set, change.clear, &call->why, changed);
+    if (call_range(call, &range))
+        return call->why.code;
+    return memory_set_protect(set, range, change.set, change.clear, (enum aspace_holes)call_number(call, PARAM_HOLES),
+                              &call->why, changed);
+}
+
+enum aspace_error area_protect(struct call *call)
+{
     size_t changed;
 
-    if (call_range(call, &range) ||
-        memory_set_protect(&call->space->set, range, change.set, change.clear,
-                           (enum aspace_holes)call_number(call, PARAM_HOLES), &call->why, &changed))
+    if (protect(call, &changed))
         return call->why.code;
     json_begin_object(call->out);
     json_name(call->out, "changed");
@@ -183,6 +210,26 @@ enum aspace_error area_merge(struct call *call)
     json_begin_object(call->out);
     json_name(call->out, "merged");
     json_uint(call->out, merged);
+    write_generation_end(call);
+    return ASPACE_OK;
+}
+
+enum aspace_error area_move(struct call *call)
+{
+    struct move_request request = {
+        .has_new_start = call_has(call, PARAM_NEW_START),
+        .has_new_pages = call_has(call, PARAM_NEW_SIZE),
+        .overlap = (enum aspace_overlap)call_number(call, PARAM_OVERLAP),
+    };
+    struct area area;
+
+    if (call_page(call, PARAM_START, &request.start) ||
+        (request.has_new_start && call_page(call, PARAM_NEW_START, &request.new_start)) ||
+        (request.has_new_pages && call_pages(call, PARAM_NEW_SIZE, &request.new_pages)) ||
+        memory_set_move(&call->space->set, &request, &call->why, &area))
+        return call->why.code;
+    json_begin_object(call->out);
+    write_area_member(call->out, "area", call->space, &area, true);
     write_generation_end(call);
     return ASPACE_OK;
 }
@@ -253,6 +300,7 @@ static enum aspace_error read_window(struct call *call, struct list_window *w)
 enum aspace_error area_list(struct call *call)
 {
     struct list_window w = {0, 0, 0};
+    uint32_t tag = call_has(call, PARAM_TAG) ? tag_id(call) : 0;
     struct area_cursor cursor;
     struct area area;
     bool more;
@@ -263,9 +311,12 @@ enum aspace_error area_list(struct call *call)
     json_begin_object(call->out);
     json_name(call->out, "areas");
     json_begin_array(call->out);
-    while ((more = area_cursor_get(&cursor, &area) && area.range.start < w.end_page) && w.limit--) {
+    for (; (more = area_cursor_get(&cursor, &area) && area.range.start < w.end_page); area_cursor_next(&cursor)) {
+        if (tag && area.attr.tag != tag)
+            continue;
+        if (!w.limit--)
+            break;
         write_area(call->out, call->space, &area);
-        area_cursor_next(&cursor);
     }
     json_end_array(call->out);
     json_name(call->out, "next");

@@ -17,6 +17,15 @@ struct call {
  * Handlers of methods that mutate write nothing before they have succeeded, and little after. */
 typedef enum aspace_error call_handler(struct call *call);
 
+/* Runs the handler of call->method. dispatch.c */
+call_handler call_run;
+
+/* Conflict unless the parameter if_generation is absent or matches. dispatch.c */
+enum aspace_error call_check_generation(struct call *call);
+
+/* Writes the members of an error's data that need the space: conflict, largest hole. dispatch.c */
+void write_error_details(struct json_writer *out, const struct refusal *why, const struct space *space);
+
 /* Room kept for the result of a mutating method, so that it cannot fail after the fact: two areas with the longest
  * tags, each byte escaped. */
 #define CALL_RESULT_MAX (2 * (6 * ASPACE_TAG_MAX + 512) + 1024)
@@ -24,7 +33,7 @@ typedef enum aspace_error call_handler(struct call *call);
 call_handler rpc_discover, daemon_ping, daemon_info, daemon_stats, daemon_shutdown;
 call_handler space_create_method, space_destroy_method, space_clear_method, space_list, space_info, space_check_method;
 call_handler area_map_method, area_unmap, area_protect, area_shrink, area_split, area_merge, area_find, area_find_free,
-    area_overlaps, area_list;
+    area_overlaps, area_list, area_move, space_apply;
 call_handler page_walk, memory_access, memory_read, memory_write;
 
 /* ---- For handlers ---- */

@@ -26,6 +26,8 @@ static call_handler *const handlers[METHOD_COUNT] = {
     [METHOD_AREA_SHRINK] = area_shrink,
     [METHOD_AREA_SPLIT] = area_split,
     [METHOD_AREA_MERGE] = area_merge,
+    [METHOD_AREA_MOVE] = area_move,
+    [METHOD_SPACE_APPLY] = space_apply,
     [METHOD_AREA_FIND] = area_find,
     [METHOD_AREA_FIND_FREE] = area_find_free,
     [METHOD_AREA_OVERLAPS] = area_overlaps,
@@ -56,7 +58,7 @@ static void back_to(struct json_writer *out, struct mark mark)
 
 /* ---- Error replies ---- */
 
-static void write_details(struct json_writer *out, const struct refusal *why, const struct space *space)
+void write_error_details(struct json_writer *out, const struct refusal *why, const struct space *space)
 {
     struct area area;
 
@@ -81,7 +83,7 @@ static void write_refusal(struct json_writer *out, const struct rpc_request *req
                           const struct space *space)
 {
     rpc_begin_error(out, request, why);
-    write_details(out, why, space);
+    write_error_details(out, why, space);
     rpc_end_error(out);
 }
 
@@ -134,7 +136,7 @@ static enum aspace_error find_space(struct call *call)
     return ASPACE_OK;
 }
 
-static enum aspace_error check_generation(struct call *call)
+enum aspace_error call_check_generation(struct call *call)
 {
     uint64_t generation = call->space->set.generation;
 
@@ -147,6 +149,11 @@ static enum aspace_error check_generation(struct call *call)
     return call->why.code;
 }
 
+enum aspace_error call_run(struct call *call)
+{
+    return handlers[call->method->id](call);
+}
+
 /* Everything between the envelope and the handler. */
 static enum aspace_error run(struct call *call, const struct rpc_request *request)
 {
@@ -156,12 +163,12 @@ static enum aspace_error run(struct call *call, const struct rpc_request *reques
         return call->why.code;
     call->params = params;
     if (call->method->traits & METHOD_ON_SPACE) {
-        if (find_space(call) || check_generation(call))
+        if (find_space(call) || call_check_generation(call))
             return call->why.code;
     }
     if ((call->method->traits & METHOD_MUTATES) && !json_writer_reserve(call->out, CALL_RESULT_MAX))
         return refuse_no_memory(&call->why);
-    if (handlers[call->method->id](call))
+    if (call_run(call))
         return call->why.code;
     return call->out->failed ? refuse_no_memory(&call->why) : ASPACE_OK;
 }

@@ -74,6 +74,6 @@ void write_space(struct json_writer *w, const struct space *space)
 void write_generation_end(struct call *call)
 {
     json_name(call->out, "generation");
-    json_uint(call->out, call->space->set.generation);
+    json_uint(call->out, memory_set_generation(&call->space->set));
     json_end_object(call->out);
 }

@@ -9,7 +9,7 @@ TOP = 0x800000000000
 METHODS = {
     "rpc.discover", "daemon.ping", "daemon.info", "daemon.stats", "daemon.shutdown", "space.create", "space.destroy",
     "space.clear", "space.list", "space.info", "space.check", "area.map", "area.unmap", "area.protect", "area.shrink",
-    "area.split", "area.merge", "area.find", "area.find_free", "area.overlaps", "area.list", "page.walk",
+    "area.split", "area.merge", "area.move", "space.apply", "area.find", "area.find_free", "area.overlaps", "area.list", "page.walk",
     "memory.access", "memory.read", "memory.write",
 }
 
