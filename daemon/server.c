@@ -125,10 +125,13 @@ int server_run(const struct config *config)
     char path[CONFIG_PATH_MAX];
     char problem[CONFIG_PATH_MAX + 200];
     bool started;
+    int error;
 
     log_set_level(config->log_level);
-    if (socket_path_resolve(config->socket, path, sizeof(path))) {
-        log_line(LOG_ERROR, "the socket path is longer than the system allows; use --socket with a shorter one");
+    error = socket_path_resolve(config->socket, path, sizeof(path));
+    if (error) {
+        log_line(LOG_ERROR, "the socket path is %s; use --socket with another one",
+                 error == -EINVAL ? "empty" : "longer than the system allows");
         return 1;
     }
     if (!socket_file_open(path, config->mode, &server.file, problem, sizeof(problem))) {
