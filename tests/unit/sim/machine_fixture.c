@@ -1,0 +1,249 @@
+/* The fixture's steps over the vtable, and its photographs of the machine. */
+#include "machine_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOWER_HALF                                                                                                     \
+    (struct range)                                                                                                     \
+    {                                                                                                                  \
+        0, UINT64_C(1) << 35                                                                                           \
+    }
+
+void machine_open(struct machine *m, uint64_t frames)
+{
+    memset(m, 0, sizeof(*m));
+    assert_int_equal(sim_create("x86_64", frames * ASPACE_PAGE_SIZE, LOWER_HALF, &m->why, &m->backend), ASPACE_OK);
+    m->sim = sim_of(m->backend);
+    area_map_init(&m->map, LOWER_HALF);
+}
+
+void machine_close(struct machine *m)
+{
+    area_map_clear(&m->map);
+    m->backend->ops->destroy(m->backend);
+}
+
+static struct area area_of(uint64_t start, uint64_t pages, uint16_t flags, enum aspace_backing backing)
+{
+    return (struct area){.range = {start, start + pages}, .attr = {.flags = flags, .backing = (uint16_t)backing}};
+}
+
+struct area machine_lazy(uint64_t start, uint64_t pages, uint16_t flags)
+{
+    return area_of(start, pages, flags, ASPACE_BACKING_LAZY);
+}
+
+struct area machine_eager(uint64_t start, uint64_t pages, uint16_t flags)
+{
+    return area_of(start, pages, flags, ASPACE_BACKING_EAGER);
+}
+
+struct area machine_linear(uint64_t start, uint64_t pages, uint16_t flags, uint64_t frame)
+{
+    struct area area = area_of(start, pages, flags, ASPACE_BACKING_LINEAR);
+
+    area.attr.delta = frame - start;
+    return area;
+}
+
+/* ---- the map ---- */
+
+static void replace(struct machine *m, struct range window, const struct area *pieces, size_t count)
+{
+    assert_int_equal(area_map_reserve(&m->map, count), ASPACE_OK);
+    area_map_replace(&m->map, window, pieces, count);
+}
+
+void machine_note(struct machine *m, const struct area *area)
+{
+    replace(m, area->range, area, 1);
+}
+
+void machine_forget(struct machine *m, struct range range)
+{
+    replace(m, range, NULL, 0);
+}
+
+/* ---- edits ---- */
+
+void machine_map(struct machine *m, struct area area)
+{
+    assert_int_equal(m->backend->ops->map(m->backend, &area, &m->why), ASPACE_OK);
+    m->backend->ops->commit(m->backend);
+    machine_note(m, &area);
+}
+
+void machine_unmap(struct machine *m, struct area area, uint64_t start, uint64_t pages)
+{
+    struct area left = area;
+    struct area right = area;
+    struct area piece = area;
+
+    piece.range = (struct range){start, start + pages};
+    left.range.end = start;
+    right.range.start = start + pages;
+    assert_int_equal(m->backend->ops->unmap(m->backend, &piece, &m->why), ASPACE_OK);
+    m->backend->ops->commit(m->backend);
+    machine_forget(m, area.range);
+    if (!range_empty(left.range))
+        machine_note(m, &left);
+    if (!range_empty(right.range))
+        machine_note(m, &right);
+}
+
+void machine_protect(struct machine *m, struct area *area, uint16_t flags)
+{
+    assert_int_equal(m->backend->ops->protect(m->backend, area, flags, &m->why), ASPACE_OK);
+    m->backend->ops->commit(m->backend);
+    area->attr.flags = flags;
+    machine_note(m, area);
+}
+
+/* ---- bytes, accesses, walks ---- */
+
+enum aspace_error machine_try_write(struct machine *m, const struct area *area, uint64_t addr, const void *bytes,
+                                    size_t size)
+{
+    const struct backend_ops *ops = m->backend->ops;
+
+    if (ops->prepare_write(m->backend, area, addr, size, &m->why) ||
+        ops->write(m->backend, area, addr, bytes, size, &m->why)) {
+        ops->rollback(m->backend);
+        return m->why.code;
+    }
+    ops->commit(m->backend);
+    return ASPACE_OK;
+}
+
+void machine_write(struct machine *m, const struct area *area, uint64_t addr, const void *bytes, size_t size)
+{
+    assert_int_equal(machine_try_write(m, area, addr, bytes, size), ASPACE_OK);
+}
+
+void machine_read(struct machine *m, const struct area *area, uint64_t addr, void *bytes, size_t size)
+{
+    assert_int_equal(m->backend->ops->read(m->backend, area, addr, bytes, size, &m->why), ASPACE_OK);
+}
+
+struct access machine_access(struct machine *m, const struct area *area, uint64_t addr, enum aspace_access kind,
+                             enum aspace_mode mode)
+{
+    struct access access;
+
+    assert_int_equal(m->backend->ops->access(m->backend, area, addr, kind, mode, &m->why, &access), ASPACE_OK);
+    m->backend->ops->commit(m->backend);
+    return access;
+}
+
+struct walk machine_walk(struct machine *m, uint64_t addr)
+{
+    struct walk walk;
+
+    assert_int_equal(m->backend->ops->walk(m->backend, addr, &m->why, &walk), ASPACE_OK);
+    return walk;
+}
+
+uint64_t machine_entry(struct machine *m, uint64_t page)
+{
+    const uint64_t *entry = sim_leaf(m->sim, page);
+
+    return entry ? *entry : 0;
+}
+
+void machine_expect_frames(struct machine *m, uint64_t data, uint64_t tables)
+{
+    struct frame_counts counts;
+
+    m->backend->ops->count_frames(m->backend, &counts);
+    assert_int_equal(counts.data, data);
+    assert_int_equal(counts.tables, tables);
+    assert_int_equal(counts.used, data + tables);
+}
+
+/* ---- the check ---- */
+
+static void take_problem(void *arg, const char *problem)
+{
+    struct machine *m = arg;
+
+    assert_true(m->problems < sizeof(m->told) / sizeof(m->told[0]));
+    snprintf(m->told[m->problems++], sizeof(m->told[0]), "%s", problem);
+}
+
+void machine_check(struct machine *m)
+{
+    m->problems = 0;
+    m->backend->ops->check(m->backend, &m->map, take_problem, m);
+}
+
+void machine_expect_sound(struct machine *m)
+{
+    machine_check(m);
+    if (m->problems)
+        fail_msg("%u problems: %s", m->problems, m->told[0]);
+}
+
+void machine_expect_problem(struct machine *m, const char *part)
+{
+    machine_check(m);
+    for (unsigned i = 0; i < m->problems; i++)
+        if (strstr(m->told[i], part))
+            return;
+    fail_msg("none of %u problems says \"%s\"; the first: %s", m->problems, part, m->problems ? m->told[0] : "");
+}
+
+/* ---- photographs ---- */
+
+struct machine_image {
+    uint64_t fresh;
+    uint64_t data;
+    uint64_t tables;
+    struct frame *info; /* of the frames below fresh */
+    uint8_t *bytes;     /* their contents */
+};
+
+struct machine_image *machine_photograph(struct machine *m)
+{
+    const struct frames *frames = &m->sim->frames;
+    struct machine_image *image = malloc(sizeof(*image));
+
+    assert_non_null(image);
+    *image = (struct machine_image){.fresh = frames->fresh, .data = frames->data, .tables = frames->tables};
+    image->info = malloc(frames->fresh * sizeof(*image->info));
+    image->bytes = malloc(frames->fresh * ASPACE_PAGE_SIZE);
+    assert_true(image->info && image->bytes);
+    memcpy(image->info, frames->info, frames->fresh * sizeof(*image->info));
+    memcpy(image->bytes, frames->ram, frames->fresh * ASPACE_PAGE_SIZE);
+    return image;
+}
+
+static bool used(const struct frame *info)
+{
+    return info->kind != FRAME_FREE;
+}
+
+/* Frames that were free may have been taken and given back meanwhile; nothing else may have changed. */
+void machine_expect_same(struct machine *m, struct machine_image *image)
+{
+    const struct frames *frames = &m->sim->frames;
+
+    assert_int_equal(frames->data, image->data);
+    assert_int_equal(frames->tables, image->tables);
+    assert_int_equal(m->sim->logged, 0);
+    for (uint64_t f = 0; f < frames->fresh; f++) {
+        const struct frame *now = &frames->info[f];
+
+        if (f >= image->fresh || !used(&image->info[f])) {
+            assert_int_equal(now->kind, FRAME_FREE);
+            continue;
+        }
+        assert_int_equal(now->kind, image->info[f].kind);
+        assert_int_equal(now->live, image->info[f].live);
+        assert_memory_equal(frames_at(frames, f), image->bytes + f * ASPACE_PAGE_SIZE, ASPACE_PAGE_SIZE);
+    }
+    free(image->info);
+    free(image->bytes);
+    free(image);
+}
