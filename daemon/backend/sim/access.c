@@ -16,18 +16,18 @@ static void walk_tables(const struct sim *sim, uint64_t addr, struct walk *walk)
     *walk = (struct walk){.page_size = ASPACE_PAGE_SIZE};
     for (unsigned level = X86_LEVELS; level; level--) {
         struct walk_level *at = &walk->levels[walk->count++];
-        uint64_t next;
+        uint64_t next = 0;
 
         at->level = level;
         at->table = page_addr(table);
         at->index = sim_index(page_of(addr), level);
         at->entry = sim_table(sim, table)[at->index];
         at->leaf = level == 1;
-        at->present = at->entry & X86_PRESENT;
-        at->flags = x86_decode(at->entry, at->leaf);
-        if (!at->present || (!sim_child(sim, at->entry, &next) && !at->leaf))
+        at->present = at->leaf ? at->entry & X86_PRESENT : sim_child(sim, at->entry, &next);
+        if (!at->present)
             return;
-        table = next;
+        at->flags = x86_decode(at->entry, at->leaf);
+        table = at->leaf ? page_of(at->entry & X86_ADDRESS) : next;
     }
     walk->has_pa = true;
     walk->pa = page_addr(table) | (addr & OFFSET_MASK);

@@ -9,6 +9,10 @@
 
 #define ADDR "0x%" PRIx64
 
+/* What an entry may have beside the bits that its area, or its being a table, decides. */
+#define TABLE_REST (X86_ADDRESS | X86_ACCESSED)
+#define LEAF_REST  (TABLE_REST | X86_DIRTY | X86_SPECIAL)
+
 /* After so many problems the rest would only repeat them. */
 #define PROBLEMS_MAX 100
 
@@ -81,7 +85,7 @@ static void check_leaf(struct checker *c, uint64_t entry, uint64_t page)
         return;
     }
     linear = area.attr.backing == ASPACE_BACKING_LINEAR;
-    if ((entry & X86_FLAGS) != x86_encode(area.attr.flags))
+    if ((entry & ~LEAF_REST) != x86_encode(area.attr.flags))
         problem(c, "the entry for " ADDR " is " ADDR ", which is not what the area's flags say", addr, entry);
     if (linear != !!(entry & X86_SPECIAL))
         problem(c, "the entry for " ADDR " is %smarked as a fixed address, and the area is %slinear", addr,
@@ -107,7 +111,7 @@ static void check_table(struct checker *c, uint64_t table, unsigned level, uint6
             continue;
         if (level == 1)
             check_leaf(c, entry, canonical_page(at));
-        else if (!sim_child(c->sim, entry, &child) || (entry & X86_FLAGS) != X86_TABLE)
+        else if (!sim_child(c->sim, entry, &child) || (entry & ~TABLE_REST) != X86_TABLE)
             problem(c, "the level %u entry for " ADDR " is " ADDR ", which leads to no table", level,
                     page_addr(canonical_page(at)), entry);
         else if (note_frame(c, child, FRAME_TABLE, page_addr(canonical_page(at))))
@@ -139,6 +143,27 @@ static void check_filled(struct checker *c)
     }
 }
 
+/* The list of free frames: each of them free, each once, and with those in use all that were ever handed out. */
+static void check_free_list(struct checker *c)
+{
+    const struct frames *frames = &c->sim->frames;
+    uint64_t at = frames->free_list;
+
+    if (frames->freed + frames->data + frames->tables != frames->fresh)
+        problem(c, "of %" PRIu64 " frames ever handed out %" PRIu64 " are in use and %" PRIu64 " free", frames->fresh,
+                frames->data + frames->tables, frames->freed);
+    if (frames->wrong_gives)
+        problem(c, "frames that were not in use were given back %" PRIu64 " times", frames->wrong_gives);
+    for (uint64_t i = 0; i < frames->freed; i++, at = frames->info[at].next) {
+        if (at < frames->fresh && frames->info[at].kind == FRAME_FREE && !(c->seen[at / 8] >> (at & 7) & 1)) {
+            c->seen[at / 8] |= (uint8_t)(1u << (at & 7));
+            continue;
+        }
+        problem(c, "frame " ADDR " is in the list of free frames, and is in use or there twice", page_addr(at));
+        return;
+    }
+}
+
 static void check_counts(struct checker *c)
 {
     const struct frames *frames = &c->sim->frames;
@@ -166,5 +191,6 @@ void sim_op_check(struct backend *backend, const struct area_map *map, backend_p
     check_table(&c, sim->root, X86_LEVELS, 0);
     check_filled(&c);
     check_counts(&c);
+    check_free_list(&c);
     free(c.seen);
 }

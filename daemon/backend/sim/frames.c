@@ -1,7 +1,6 @@
 /* Frames of simulated RAM: a list of those given back, and a watermark above which none was ever handed out. */
 #include "sim/frames.h"
 
-#include <assert.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -33,8 +32,9 @@ void frames_fini(struct frames *frames)
 
 static bool next_free(struct frames *frames, uint64_t *ret)
 {
-    if (frames->free_list) {
-        *ret = frames->free_list - 1;
+    if (frames->freed) {
+        frames->freed--;
+        *ret = frames->free_list;
         frames->free_list = frames->info[*ret].next;
         return true;
     }
@@ -65,11 +65,15 @@ void frames_give(struct frames *frames, uint64_t frame)
 {
     struct frame *info = &frames->info[frame];
 
-    assert(info->kind != FRAME_FREE);
+    if (frame >= frames->total || info->kind == FRAME_FREE) {
+        frames->wrong_gives++;
+        return;
+    }
     if (info->kind == FRAME_TABLE)
         frames->tables--;
     else
         frames->data--;
     *info = (struct frame){.kind = FRAME_FREE, .dirty = info->dirty, .next = (uint32_t)frames->free_list};
-    frames->free_list = frame + 1;
+    frames->free_list = frame;
+    frames->freed++;
 }

@@ -16,7 +16,7 @@ struct frame {
     uint32_t kind : 2;  /* enum frame_kind */
     uint32_t dirty : 1; /* may hold something else than zeros */
     uint32_t live : 29; /* a table: its entries that are not 0 */
-    uint32_t next;      /* a free frame: the next one of the list plus 1 */
+    uint32_t next;      /* a frame in the list of free ones: the next one; of the last one nothing */
 };
 
 struct frames {
@@ -24,9 +24,11 @@ struct frames {
     struct frame *info;
     uint64_t total;
     uint64_t fresh;     /* frames from here on were never handed out */
-    uint64_t free_list; /* first frame of the list plus 1; 0 is none */
+    uint64_t freed;     /* frames in the list of those given back */
+    uint64_t free_list; /* the first of them, if there is one */
     uint64_t data;
     uint64_t tables;
+    uint64_t wrong_gives; /* of frames that were not in use: a mistake of ours, which a check tells of */
 };
 
 /* Reserves `total` frames (at most 2^32). False if the host has no room. */
@@ -36,7 +38,7 @@ void frames_fini(struct frames *frames);
 /* A frame of zeros. False if all are in use. */
 bool frames_take(struct frames *frames, enum frame_kind kind, uint64_t *ret);
 
-/* Gives back a frame that is in use. */
+/* Gives back a frame that is in use. Any other is left alone and counted in wrong_gives. */
 void frames_give(struct frames *frames, uint64_t frame);
 
 /* The bytes of `frame`, which must be below `total`. */

@@ -8,17 +8,16 @@
 
 enum undo_kind {
     UNDO_CUT,     /* an entry was taken out: put `entry` back; at the commit what it leads to is freed */
+    UNDO_MOVE,    /* an entry went to the page that `range` is: put `entry` back here and drop it there */
     UNDO_WORD,    /* accessed and dirty bits: put `entry` back */
     UNDO_FILL,    /* `range` was filled: empty it again */
-    UNDO_PLACE,   /* entries were moved into `range`: drop them there; what they lead to is the old place's again */
     UNDO_PROTECT, /* `range` had `flags` */
 };
 
 struct undo {
     enum undo_kind kind;
     unsigned level; /* CUT: of the table that the entry was in */
-    bool moved;     /* CUT: the entry lives on at another place, so nothing is freed at the commit */
-    uint64_t table; /* CUT, WORD */
+    uint64_t table; /* CUT, MOVE, WORD */
     unsigned index;
     uint16_t flags;
     uint64_t entry;
@@ -60,11 +59,11 @@ static inline uint64_t sim_span(unsigned level)
     return UINT64_C(1) << (X86_INDEX_BITS * (level - 1));
 }
 
-/* The table that `entry` leads to; false if it is not present or leads nowhere in RAM. */
+/* The table that `entry`, of a level above 1, leads to; false if it leads to none in RAM. */
 static inline bool sim_child(const struct sim *sim, uint64_t entry, uint64_t *ret)
 {
     *ret = page_of(entry & X86_ADDRESS);
-    return entry & X86_PRESENT && *ret < sim->frames.total;
+    return entry & X86_PRESENT && !(entry & X86_PS) && *ret < sim->frames.total;
 }
 
 /* The leaf entry of `page`, or NULL if there is no table for it. */

@@ -12,9 +12,9 @@ const char *const sim_arch_names[] = {"x86_64", NULL};
 /* Pages of one canonical half: 2^47 bytes. */
 #define HALF_PAGES (UINT64_C(1) << (47 - ASPACE_PAGE_BITS))
 
-/* A root, and a frame beside it. The highest frame number plus one must fit in 32 bits. */
+/* A root, and a frame beside it; and as many as 32 bits can number. */
 #define RAM_LEAST (2 * ASPACE_PAGE_SIZE)
-#define RAM_MOST  ((UINT64_C(1) << 44) - ASPACE_PAGE_SIZE)
+#define RAM_MOST  (UINT64_C(1) << 44)
 
 /* An emptied log larger than this is given back. */
 #define LOG_KEEP 1024
@@ -53,14 +53,16 @@ static void undo_step(struct sim *sim, const struct undo *step)
         sim_table(sim, step->table)[step->index] = step->entry;
         sim->frames.info[step->table].live++;
         break;
+    case UNDO_MOVE:
+        sim_table(sim, step->table)[step->index] = step->entry;
+        sim->frames.info[step->table].live++;
+        sim_drop(sim, step->range);
+        break;
     case UNDO_WORD:
         sim_table(sim, step->table)[step->index] = step->entry;
         break;
     case UNDO_FILL:
         sim_empty(sim, step->range);
-        break;
-    case UNDO_PLACE:
-        sim_drop(sim, step->range);
         break;
     case UNDO_PROTECT:
         sim_set_flags(sim, step->range, step->flags);
@@ -82,7 +84,7 @@ static void op_commit(struct backend *backend)
     struct sim *sim = sim_of(backend);
 
     for (size_t i = 0; i < sim->logged; i++)
-        if (sim->log[i].kind == UNDO_CUT && !sim->log[i].moved)
+        if (sim->log[i].kind == UNDO_CUT)
             sim_release(sim, sim->log[i].entry, sim->log[i].level);
     end_log(sim);
 }

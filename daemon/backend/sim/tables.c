@@ -27,8 +27,9 @@ bool sim_make_leaf_table(struct sim *sim, uint64_t page, uint64_t *ret)
         if (!sim_child(sim, *entry, &child)) {
             if (!frames_take(&sim->frames, FRAME_TABLE, &child))
                 return false;
+            if (!*entry)
+                sim->frames.info[table].live++;
             *entry = page_addr(child) | X86_TABLE;
-            sim->frames.info[table].live++;
         }
         table = child;
     }
@@ -48,7 +49,9 @@ void sim_release(struct sim *sim, uint64_t entry, unsigned level)
             frames_give(&sim->frames, frame);
         return;
     }
-    for (unsigned i = 0; sim->frames.info[frame].live; i++) {
+    if (!sim_child(sim, entry, &frame))
+        return;
+    for (unsigned i = 0; i < 1u << X86_INDEX_BITS && sim->frames.info[frame].live; i++) {
         uint64_t *below = &sim_table(sim, frame)[i];
 
         if (!*below)
@@ -74,27 +77,35 @@ struct cutter {
     struct refusal *why;
 };
 
-static enum aspace_error log_cut(const struct cutter *c, uint64_t table, unsigned index, unsigned level, bool moved)
+static enum aspace_error log_cut(const struct cutter *c, uint64_t table, unsigned index, unsigned level)
 {
-    struct undo step = {.kind = UNDO_CUT,
-                        .level = level,
-                        .moved = moved,
-                        .table = table,
-                        .index = index,
-                        .entry = sim_table(c->sim, table)[index]};
+    struct undo step = {
+        .kind = UNDO_CUT, .level = level, .table = table, .index = index, .entry = sim_table(c->sim, table)[index]};
 
     return sim_log(c->sim, step) ? ASPACE_OK : refuse_no_memory(c->why);
 }
 
-/* A leaf that moves: its entry is put at the new place first. */
-static enum aspace_error place(const struct cutter *c, uint64_t entry, uint64_t page)
+/* A leaf that moves: its entry is put at the new place first. Each leaf has a step of its own, because the table that it
+ * goes to may stand where one was that an earlier step emptied and took out: only the exact reverse undoes that. */
+static enum aspace_error move_leaf(const struct cutter *c, uint64_t table, unsigned index, uint64_t page)
 {
-    uint64_t table;
+    uint64_t to = page + c->offset;
+    struct undo step = {.kind = UNDO_MOVE,
+                        .table = table,
+                        .index = index,
+                        .entry = sim_table(c->sim, table)[index],
+                        .range = {to, to + 1}};
+    uint64_t there;
 
-    if (!sim_make_leaf_table(c->sim, page + c->offset, &table))
+    if (!sim_log(c->sim, step))
+        return refuse_no_memory(c->why);
+    if (!sim_make_leaf_table(c->sim, to, &there)) {
+        c->sim->logged--; /* the entry is still at its old place */
+        sim_drop(c->sim, step.range);
         return sim_no_frames(c->sim, c->why);
-    *entry_of(c->sim, table, page + c->offset, 1) = entry;
-    c->sim->frames.info[table].live++;
+    }
+    *entry_of(c->sim, there, to, 1) = step.entry;
+    c->sim->frames.info[there].live++;
     return ASPACE_OK;
 }
 
@@ -105,11 +116,9 @@ static enum aspace_error dispose(const struct cutter *c, uint64_t table, unsigne
 
     switch (c->mode) {
     case CUT_LOG:
-        return log_cut(c, table, index, level, false);
+        return log_cut(c, table, index, level);
     case CUT_MOVE:
-        if (level == 1 && place(c, entry, page))
-            return c->why->code;
-        return log_cut(c, table, index, level, level == 1);
+        return level == 1 ? move_leaf(c, table, index, page) : log_cut(c, table, index, level);
     case CUT_DROP:
         if (level == 1)
             return ASPACE_OK;
@@ -177,8 +186,6 @@ enum aspace_error sim_move(struct sim *sim, struct range range, uint64_t to, str
 {
     struct cutter c = {.sim = sim, .mode = CUT_MOVE, .offset = to - range.start, .why = why};
 
-    if (!sim_log(sim, (struct undo){.kind = UNDO_PLACE, .range = {to, to + range_pages(range)}}))
-        return refuse_no_memory(why);
     return cut_table(&c, sim->root, X86_LEVELS, range);
 }
 

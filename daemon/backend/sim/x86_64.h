@@ -16,6 +16,7 @@
 #define X86_PCD      (UINT64_C(1) << 4)
 #define X86_ACCESSED (UINT64_C(1) << 5)
 #define X86_DIRTY    (UINT64_C(1) << 6)
+#define X86_PS       (UINT64_C(1) << 7) /* levels 2 and 3: a leaf; level 4: reserved; level 1: PAT. Never set here */
 #define X86_GLOBAL   (UINT64_C(1) << 8)
 #define X86_NX       (UINT64_C(1) << 63)
 #define X86_ADDRESS  UINT64_C(0x000ffffffffff000) /* bits 51:12 */
