@@ -63,42 +63,90 @@ void machine_note(struct machine *m, const struct area *area)
 
 void machine_forget(struct machine *m, struct range range)
 {
-    replace(m, range, NULL, 0);
+    struct area_cursor cursor;
+    struct area area;
+
+    for (;;) {
+        struct area left;
+        struct area right;
+
+        area_map_seek(&m->map, range.start, &cursor);
+        if (!area_cursor_get(&cursor, &area) || area.range.start >= range.end)
+            return;
+        replace(m, area.range, NULL, 0);
+        left = right = area;
+        left.range.end = range.start;
+        right.range.start = range.end;
+        if (!range_empty(left.range))
+            machine_note(m, &left);
+        if (!range_empty(right.range))
+            machine_note(m, &right);
+    }
+}
+
+enum aspace_error machine_try(struct machine *m, const struct edit *edit)
+{
+    const struct backend_ops *ops = m->backend->ops;
+    const struct area *area = &edit->area;
+
+    switch (edit->kind) {
+    case EDIT_MAP:
+        return ops->map(m->backend, area, &m->why);
+    case EDIT_UNMAP:
+        return ops->unmap(m->backend, area, &m->why);
+    case EDIT_PROTECT:
+        return ops->protect(m->backend, area, edit->flags, &m->why);
+    case EDIT_MOVE:
+        return ops->move(m->backend, area, edit->to, &m->why);
+    case EDIT_TOUCH:
+        return ops->prepare_write(m->backend, area, page_addr(area->range.start), range_bytes(area->range), &m->why);
+    }
+    return ASPACE_INTERNAL_ERROR;
+}
+
+void machine_follow(struct machine *m, const struct edit *edit)
+{
+    struct area area = edit->area;
+
+    if (edit->kind == EDIT_TOUCH)
+        return;
+    machine_forget(m, area.range);
+    if (edit->kind == EDIT_UNMAP)
+        return;
+    if (edit->kind == EDIT_PROTECT)
+        area.attr.flags = edit->flags;
+    if (edit->kind == EDIT_MOVE) {
+        area.range = (struct range){edit->to, edit->to + range_pages(area.range)};
+        if (area.attr.backing == ASPACE_BACKING_LINEAR)
+            area.attr.delta += edit->area.range.start - edit->to;
+    }
+    machine_note(m, &area);
 }
 
 /* ---- edits ---- */
 
+static void do_edit(struct machine *m, const struct edit *edit)
+{
+    assert_int_equal(machine_try(m, edit), ASPACE_OK);
+    m->backend->ops->commit(m->backend);
+    machine_follow(m, edit);
+}
+
 void machine_map(struct machine *m, struct area area)
 {
-    assert_int_equal(m->backend->ops->map(m->backend, &area, &m->why), ASPACE_OK);
-    m->backend->ops->commit(m->backend);
-    machine_note(m, &area);
+    do_edit(m, &(struct edit){.kind = EDIT_MAP, .area = area});
 }
 
 void machine_unmap(struct machine *m, struct area area, uint64_t start, uint64_t pages)
 {
-    struct area left = area;
-    struct area right = area;
-    struct area piece = area;
-
-    piece.range = (struct range){start, start + pages};
-    left.range.end = start;
-    right.range.start = start + pages;
-    assert_int_equal(m->backend->ops->unmap(m->backend, &piece, &m->why), ASPACE_OK);
-    m->backend->ops->commit(m->backend);
-    machine_forget(m, area.range);
-    if (!range_empty(left.range))
-        machine_note(m, &left);
-    if (!range_empty(right.range))
-        machine_note(m, &right);
+    area.range = (struct range){start, start + pages};
+    do_edit(m, &(struct edit){.kind = EDIT_UNMAP, .area = area});
 }
 
 void machine_protect(struct machine *m, struct area *area, uint16_t flags)
 {
-    assert_int_equal(m->backend->ops->protect(m->backend, area, flags, &m->why), ASPACE_OK);
-    m->backend->ops->commit(m->backend);
+    do_edit(m, &(struct edit){.kind = EDIT_PROTECT, .area = *area, .flags = flags});
     area->attr.flags = flags;
-    machine_note(m, area);
 }
 
 /* ---- bytes, accesses, walks ---- */
@@ -243,6 +291,11 @@ void machine_expect_same(struct machine *m, struct machine_image *image)
         assert_int_equal(now->live, image->info[f].live);
         assert_memory_equal(frames_at(frames, f), image->bytes + f * ASPACE_PAGE_SIZE, ASPACE_PAGE_SIZE);
     }
+    machine_forget_image(image);
+}
+
+void machine_forget_image(struct machine_image *image)
+{
     free(image->info);
     free(image->bytes);
     free(image);

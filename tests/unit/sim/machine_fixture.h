@@ -41,9 +41,24 @@ struct area machine_eager(uint64_t start, uint64_t pages, uint16_t flags);
 /* To the physical pages from `frame` on. */
 struct area machine_linear(uint64_t start, uint64_t pages, uint16_t flags, uint64_t frame);
 
-/* Puts `area` into the map, or takes the ones out that touch `range`: what a check compares with. */
+/* Puts `area` into the map, or takes out what lies in `range`: what a check compares with. */
 void machine_note(struct machine *m, const struct area *area);
 void machine_forget(struct machine *m, struct range range);
+
+/* One step of a transaction. */
+enum edit_kind { EDIT_MAP, EDIT_UNMAP, EDIT_PROTECT, EDIT_MOVE, EDIT_TOUCH };
+
+struct edit {
+    enum edit_kind kind;
+    struct area area; /* the piece, as it is before the edit */
+    uint16_t flags;   /* PROTECT: the new ones */
+    uint64_t to;      /* MOVE: the new first page */
+};
+
+/* Asks the backend for the edit; the caller ends the transaction. TOUCH prepares all of the piece for writes. */
+enum aspace_error machine_try(struct machine *m, const struct edit *edit);
+/* Has the map follow an edit that was committed. */
+void machine_follow(struct machine *m, const struct edit *edit);
 
 /* Maps and commits; the area is noted. */
 void machine_map(struct machine *m, struct area area);
@@ -79,5 +94,6 @@ struct machine_image;
 struct machine_image *machine_photograph(struct machine *m);
 /* Fails the test unless everything is as in the image, which it frees. */
 void machine_expect_same(struct machine *m, struct machine_image *image);
+void machine_forget_image(struct machine_image *image);
 
 #endif
