@@ -193,11 +193,12 @@ static enum aspace_error check_move(const struct memory_set *set, const struct m
 static enum aspace_error apply_move(struct memory_set *set, const struct move *m, struct refusal *why)
 {
     bool elsewhere = m->new.range.start != m->old.range.start;
+    struct range into = elsewhere ? m->new.range : m->grown;
     struct area kept = {m->kept, m->old.attr};
     struct area cut = {m->cut, m->old.attr};
     struct area grown = {m->grown, m->new.attr};
 
-    if (apply_unmap(set, elsewhere ? m->new.range : m->grown, why))
+    if (!range_empty(into) && apply_unmap(set, into, why))
         return why->code;
     if (elsewhere && backend_move(set->backend, &kept, m->new.range.start, why))
         return why->code;
