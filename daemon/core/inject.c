@@ -101,3 +101,19 @@ bool inject_fires(struct inject *inject, enum aspace_inject_op op, struct range 
     why->hint = "inject.list (aspacectl faults) shows the space's faults, inject.clear (uninject) takes them away";
     return true;
 }
+
+void inject_keep(struct inject *inject)
+{
+    for (size_t i = 0; i < inject->count; i++) {
+        inject->faults[i].kept_seen = inject->faults[i].seen;
+        inject->faults[i].kept_fired = inject->faults[i].fired;
+    }
+}
+
+void inject_put_back(struct inject *inject)
+{
+    for (size_t i = 0; i < inject->count; i++) {
+        inject->faults[i].seen = inject->faults[i].kept_seen;
+        inject->faults[i].fired = inject->faults[i].kept_fired;
+    }
+}

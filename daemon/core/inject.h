@@ -24,6 +24,8 @@ struct inject_fault {
     uint64_t id;    /* from 1; never used again in its list */
     uint64_t seen;  /* chosen operations since it was set, spent or not */
     uint64_t fired; /* how many of them it has failed */
+    uint64_t kept_seen;
+    uint64_t kept_fired;
 };
 
 /* The faults of a space by rising id. All zeros is an empty one. */
@@ -46,5 +48,10 @@ bool inject_remove(struct inject *inject, uint64_t id);
 /* Counts one operation and says whether it shall fail, *why then filled. When several faults are due the one with the
  * lowest id fires; the others have seen the operation all the same. */
 bool inject_fires(struct inject *inject, enum aspace_inject_op op, struct range range, struct refusal *why);
+
+/* Keeps all counts, and puts them back: for a dry run, which meets the faults as the real one will, and uses up none.
+ * In between no fault is added or removed. */
+void inject_keep(struct inject *inject);
+void inject_put_back(struct inject *inject);
 
 #endif

@@ -35,6 +35,22 @@ CASES = [
     ("area.split", {"at": 0x14000}, {}),
     ("area.merge", {"start": 0x30000, "size": 0x10000}, {}),
     ("space.clear", {}, {"unmap": 6}),
+    ("area.unmap", {"tag": "empty"}, {"unmap": 1}),
+    ("area.protect", {"tag": "half filled", "flags": "rw-"}, {"protect": 1}),
+    ("area.move", {"start": 0x10000, "new_start": FAR}, {"unmap": 1, "map": 1, "frame": 2}),
+    ("area.move", {"start": 0x10000, "new_start": FAR, "new_size": 0x4000}, {"unmap": 2, "map": 1, "frame": 2}),
+    ("area.move", {"start": 0x10000, "new_start": FAR, "new_size": 0x14000}, {"unmap": 1, "map": 2, "frame": 2 + 4}),
+    ("area.move", {"start": 0x10000, "new_start": 0x24000, "overlap": "replace"}, {"unmap": 3, "map": 1}),
+    ("area.move", {"start": 0x1ff000, "new_start": FAR}, {"unmap": 1, "map": 1, "frame": 2}),
+    ("area.move", {"start": 0x1ff000, "new_size": 0x4000}, {"map": 1, "frame": 2}),
+    ("area.move", {"start": 0x40000, "new_size": 0x4000}, {"unmap": 1}),
+    ("space.apply", {"ops": [
+        {"method": "area.unmap", "params": {"start": 0x1e000, "size": 0x4000}},
+        {"method": "area.map", "params": {"start": 0x1f000, "size": 0x2000, "flags": "rw-", "backing": "eager"}},
+        {"method": "area.split", "params": {"at": 0x14000}},
+        {"method": "area.protect", "params": dict(WHOLE, flags="r--")},
+        {"method": "area.move", "params": {"start": 0x30000, "new_start": FAR}},
+    ]}, {"unmap": 3, "map": 2, "protect": 5, "frame": 2 + 2}),
     ("memory.access", {"addr": 0x40000, "kind": "write"}, {"frame": 1}),
     ("memory.access", {"addr": 0x40fff, "kind": "read", "size": 2}, {"frame": 2}),
     ("memory.access", {"addr": 0x80000000, "kind": "read"}, {"frame": 3}),
@@ -47,7 +63,8 @@ CASES = [
 
 class EveryRefusal(harness.DaemonCase):
     def prepare(self):
-        """Six areas of all kinds, with bytes in them."""
+        """Six areas of all kinds, with bytes in them, in a new space."""
+        self.forget(self.space)
         self.create(ram="16M")
         self.on("area.map", start=0x10000, size=0x10000, flags="rw-", backing="eager")
         self.on("area.map", start=0x20000, size=0x8000, flags="r--", tag="half filled")
@@ -101,7 +118,6 @@ class EveryRefusal(harness.DaemonCase):
                 with self.subTest(method=method, params=params, op=op):
                     self.prepare()
                     self.refuse_each(method, params, op, operations.get(op, 0))
-                    self.call("space.destroy", space=self.space)
 
     def test_what_passes_after_refusals_is_what_passes_without(self):
         for method, params, operations in CASES:
@@ -111,7 +127,6 @@ class EveryRefusal(harness.DaemonCase):
                 self.prepare()
                 result = self.on(method, **params)
                 control = self.everything()
-                self.call("space.destroy", space=self.space)
                 self.prepare()
                 for op, count in operations.items():
                     for nth in range(1, count + 1):
@@ -126,7 +141,6 @@ class EveryRefusal(harness.DaemonCase):
                 after.pop("walks")
                 self.assertEqual(again, result)
                 self.assertEqual(after, control)
-                self.call("space.destroy", space=self.space)
 
     def test_a_refusal_of_another_kind_takes_precedence(self):
         self.prepare()
@@ -248,6 +262,27 @@ class InjectMethods(harness.DaemonCase):
         self.assertEqual(self.state(), before)
         self.assertEqual(self.on("memory.access", addr=0x10000, kind="read")["outcome"], "filled")
         self.assertEqual(self.on("memory.access", addr=0x10000, kind="read")["outcome"], "hit")
+
+    def test_a_dry_run_meets_the_faults_and_uses_none_up(self):
+        self.create()
+        self.on("inject.set", op="map", nth=2)
+        self.on("inject.set", op="frame", every=2, count=9)
+        ops = [{"method": "area.map", "params": {"start": start, "size": PAGE, "flags": "rw-"}}
+               for start in (0x10000, 0x20000)]
+        before = self.on("inject.list"), self.state()
+        for _ in range(3):
+            refused = self.on("space.apply", ops=ops, dry_run=True)["would"]["refused"]
+            self.assertEqual((refused["operation"], refused["name"]), (1, "BadState"))
+            self.assertIn("injected fault 1 (map)", refused["message"])
+            self.assertEqual((self.on("inject.list"), self.state()), before)
+        self.refused_unchanged(BAD_STATE, "space.apply", ops=ops)
+        self.assertIsNone(self.on("space.apply", ops=ops, dry_run=True)["would"]["refused"])
+        self.assertEqual((self.fault()["seen"], self.fault()["fired"]), (2, 1))
+
+    def test_inject_is_no_operation_of_apply(self):
+        self.create()
+        self.refused(INVALID_PARAMS, "space.apply", space=self.space,
+                     ops=[{"method": "inject.set", "params": {"op": "map"}}])
 
     def test_faults_of_one_space_leave_others_alone(self):
         self.create()

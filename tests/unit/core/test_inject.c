@@ -140,6 +140,22 @@ static void the_lowest_of_several_that_are_due_fires_and_the_others_have_seen_it
     inject_free(&inject);
 }
 
+static void counts_that_were_kept_can_be_put_back(void **state)
+{
+    struct inject inject = {0};
+
+    (void)state;
+    add(&inject, fault_on(ASPACE_INJECT_MAP, false, 3, 2));
+    expect_map(&inject, "..");
+    inject_keep(&inject);
+    expect_map(&inject, "xx.");
+    inject_put_back(&inject);
+    assert_int_equal(inject.faults[0].seen, 2);
+    assert_int_equal(inject.faults[0].fired, 0);
+    expect_map(&inject, "xx.");
+    inject_free(&inject);
+}
+
 static void ids_are_never_used_again(void **state)
 {
     struct inject inject = {0};
@@ -350,6 +366,7 @@ int main(void)
         cmocka_unit_test(only_operations_that_touch_within_are_chosen),
         cmocka_unit_test(a_refusal_has_the_chosen_error_and_names_the_fault_the_operation_and_the_range),
         cmocka_unit_test(the_lowest_of_several_that_are_due_fires_and_the_others_have_seen_it),
+        cmocka_unit_test(counts_that_were_kept_can_be_put_back),
         cmocka_unit_test(ids_are_never_used_again),
         cmocka_unit_test(more_faults_than_the_limit_are_refused_and_so_is_one_without_memory),
         cmocka_unit_test(every_edit_can_be_failed_at_each_of_its_operations_and_is_then_undone),
