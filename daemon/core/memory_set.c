@@ -8,11 +8,8 @@
 void memory_set_init(struct memory_set *set, struct range bounds, struct backend *backend, enum aspace_merge merge,
                      size_t max_areas)
 {
+    *set = (struct memory_set){.backend = backend, .merge = merge, .max_areas = max_areas};
     area_map_init(&set->map, bounds);
-    set->backend = backend;
-    set->merge = merge;
-    set->max_areas = max_areas;
-    set->generation = 0;
 }
 
 void memory_set_free(struct memory_set *set)
