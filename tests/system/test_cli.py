@@ -360,7 +360,11 @@ class Refusals(CtlCase):
             except OSError:
                 pass
 
-        threading.Thread(target=serve, daemon=True).start()
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        # Ended before the close, or it might accept on whatever gets the descriptor's number next.
+        self.addCleanup(server.join, PATIENCE)
+        self.addCleanup(listener.shutdown, socket.SHUT_RDWR)
         return path
 
     def test_a_connection_that_is_lost_ends_with_3(self):
