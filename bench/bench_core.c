@@ -43,7 +43,7 @@ static const struct backend_ops nop_ops = {
     .destroy = nop,
 };
 
-static struct backend nop_backend = {&nop_ops};
+static struct backend nop_backend = {.ops = &nop_ops};
 
 /* ---- The space under test ---- */
 

@@ -63,7 +63,7 @@ static enum aspace_error refuse_param(const struct param_spec *spec, const struc
                                       struct refusal *why)
 {
     char quoted[QUOTE_MAX];
-    char choices[100] = "";
+    char choices[160] = "";
 
     if (spec->type == TYPE_CHOICE)
         join_choices(spec->choices, choices, sizeof(choices));

@@ -323,6 +323,34 @@ static const struct param_spec write_params[] = {
 };
 static const struct field_spec write_fields[] = {{"written", FIELD_SIZE, false, "how many bytes"}};
 
+/* ---- inject ---- */
+
+static const struct param_spec inject_set_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_OP, TYPE_CHOICE, true, CLI_POSITIONAL, 2, inject_op_names, NULL, "the backend operations that are counted"},
+    {PARAM_NTH, TYPE_COUNT, false, CLI_OPTION, 0, NULL, "1",
+     "the nth of them from now on fails, with count also those right after it. Not beside every"},
+    {PARAM_EVERY, TYPE_COUNT, false, CLI_OPTION, 0, NULL, NULL,
+     "each time so many of them have come, the last one fails"},
+    {PARAM_WITHIN, TYPE_RANGE, false, CLI_OPTION, 0, NULL, NULL, "count only those that touch this range"},
+    {PARAM_ERROR, TYPE_CHOICE, false, CLI_OPTION, 0, inject_error_names, "BadState", "what a failure answers"},
+    {PARAM_TIMES, TYPE_COUNT, false, CLI_OPTION, 0, NULL, "1", "how many fail at most"},
+};
+static const struct field_spec inject_set_fields[] = {
+    {"id", FIELD_COUNT, false, "the fault's number in its space, never used again"},
+};
+static const enum aspace_error inject_errors[] = {ASPACE_INVALID_PARAM, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, 0};
+
+static const struct param_spec inject_clear_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_ID, TYPE_COUNT, false, CLI_OPTION, 0, NULL, NULL, "this one alone; without it, all of the space"},
+};
+static const struct field_spec inject_clear_fields[] = {{"cleared", FIELD_COUNT, false, "faults that are gone"}};
+
+static const struct field_spec inject_list_fields[] = {
+    {"faults", FIELD_INJECTED_FAULTS, false, "by rising id; spent ones stay until they are cleared"},
+};
+
 /* ---- The table ---- */
 
 /* An edit of areas: alone, or as an operation of space.apply. */
@@ -398,4 +426,13 @@ const struct method methods[] = {
                             PARAMS(read_params), FIELDS(read_fields), .errors = page_errors, .verb = "read"},
     [METHOD_MEMORY_WRITE] = {METHOD(MEMORY_WRITE), .summary = "Write bytes", .traits = METHOD_ON_SPACE | METHOD_MUTATES,
                              PARAMS(write_params), FIELDS(write_fields), .errors = page_errors, .verb = "write"},
+    [METHOD_INJECT_SET] = {METHOD(INJECT_SET), .summary = "Make backend operations of a space fail, to try refusals",
+                           .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(inject_set_params),
+                           FIELDS(inject_set_fields), .errors = inject_errors, .verb = "inject"},
+    [METHOD_INJECT_CLEAR] = {METHOD(INJECT_CLEAR), .summary = "Take injected faults away",
+                             .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(inject_clear_params),
+                             FIELDS(inject_clear_fields), .errors = space_errors, .verb = "uninject"},
+    [METHOD_INJECT_LIST] = {METHOD(INJECT_LIST), .summary = "List injected faults, with how often each has fired",
+                            .traits = METHOD_ON_SPACE, PARAMS(only_space), FIELDS(inject_list_fields),
+                            .errors = space_errors, .verb = "faults"},
 };

@@ -35,7 +35,10 @@
     X(PAGE_WALK, "page.walk")                                                                                          \
     X(MEMORY_ACCESS, "memory.access")                                                                                  \
     X(MEMORY_READ, "memory.read")                                                                                      \
-    X(MEMORY_WRITE, "memory.write")
+    X(MEMORY_WRITE, "memory.write")                                                                                    \
+    X(INJECT_SET, "inject.set")                                                                                        \
+    X(INJECT_CLEAR, "inject.clear")                                                                                    \
+    X(INJECT_LIST, "inject.list")
 
 #define X(id, name) METHOD_##id,
 enum method_id { METHOD_MAP(X) METHOD_COUNT };
@@ -75,7 +78,13 @@ enum method_id { METHOD_MAP(X) METHOD_COUNT };
     X(HEX, "hex")                                                                                                      \
     X(OPS, "ops")                                                                                                      \
     X(DRY_RUN, "dry_run")                                                                                              \
-    X(IF_GENERATION, "if_generation")
+    X(IF_GENERATION, "if_generation")                                                                                  \
+    X(OP, "op")                                                                                                        \
+    X(NTH, "nth")                                                                                                      \
+    X(EVERY, "every")                                                                                                  \
+    X(ERROR, "error")                                                                                                  \
+    X(TIMES, "count")                                                                                                  \
+    X(ID, "id")
 
 #define X(id, name) PARAM_##id,
 enum param_id { PARAM_MAP(X) PARAM_COUNT };
@@ -137,6 +146,7 @@ enum field_type {
     FIELD_LEVELS,
     FIELD_FAULT,
     FIELD_RESULTS,
+    FIELD_INJECTED_FAULTS,
 };
 
 struct field_spec {
@@ -179,6 +189,8 @@ extern const char *const backing_names[],
                                                                                  *const access_names[],
                                                                                      *const mode_names[],
                                                                                          *const outcome_names[];
+extern const char *const inject_op_names[];
+extern const char *const inject_error_names[]; /* in the order of ASPACE_INJECT_ERROR_MAP */
 
 /* By wire name (`size` bytes) or by verb; NULL if there is none. */
 const struct method *method_by_name(const char *name, size_t size);

@@ -59,7 +59,13 @@
                "},\"required\":[\"level\",\"table\",\"index\",\"entry\",\"flags\",\"present\",\"leaf\"]}")             \
     X("Fault",                                                                                                         \
       "{\"title\":\"Fault\",\"type\":\"object\",\"properties\":{\"reason\":" TEXT ",\"addr\":" ADDRESS                 \
-      ",\"code\":" COUNT ",\"area\":" OR_NULL(AREA) "},\"required\":[\"reason\",\"addr\",\"code\",\"area\"]}")
+      ",\"code\":" COUNT ",\"area\":" OR_NULL(AREA) "},\"required\":[\"reason\",\"addr\",\"code\",\"area\"]}")         \
+    X("InjectedFault",                                                                                                 \
+      "{\"title\":\"InjectedFault\",\"description\":\"As it was set, with the operations that it has seen and "        \
+      "failed. "                                                                                                       \
+      "It has either nth or every.\",\"type\":\"object\",\"properties\":{\"id\":" COUNT ",\"op\":" TEXT                \
+      ",\"nth\":" COUNT ",\"every\":" COUNT ",\"within\":" RANGE ",\"error\":" TEXT ",\"count\":" COUNT                \
+      ",\"seen\":" COUNT ",\"fired\":" COUNT "},\"required\":[\"id\",\"op\",\"error\",\"count\",\"seen\",\"fired\"]}")
 
 #define REF(name) "{\"$ref\":\"#/components/schemas/" name "\"}"
 
@@ -90,6 +96,7 @@ static const char *const field_schemas[] = {
     [FIELD_LEVELS] = ARRAY(REF("Level")),
     [FIELD_FAULT] = REF("Fault"),
     [FIELD_RESULTS] = ARRAY("{\"type\":\"object\"}"),
+    [FIELD_INJECTED_FAULTS] = ARRAY(REF("InjectedFault")),
 };
 
 static void member_text(struct json_writer *w, const char *name, const char *text)

@@ -31,6 +31,7 @@ static const char *const field_types[] = {
     [FIELD_LEVELS] = "array of Level",
     [FIELD_FAULT] = "Fault",
     [FIELD_RESULTS] = "array of results",
+    [FIELD_INJECTED_FAULTS] = "array of InjectedFault",
 };
 
 /* What stands for a value on the command line. */
@@ -222,6 +223,8 @@ static void print_types(struct json_writer *w)
           "| Space | `{name, backend, arch, range, page_size, merge, generation, areas, mapped, resident, tag?}` |\n");
     print(w, "| Level | `{level, table, index, entry, flags, present, leaf}` |\n");
     print(w, "| Fault | `{reason, addr, code, area}` |\n");
+    print(w, "| InjectedFault | `{id, op, nth or every, within?, error, count, seen, fired}`: `seen` operations since "
+             "it was set, `fired` of which it failed |\n");
 }
 
 void methods_write_page(struct json_writer *w)

@@ -24,7 +24,7 @@ static void add_word(struct line *line, const char *format, ...) __attribute__((
 /* A word after a space, on a new line if it would pass the width. */
 static void add_word(struct line *line, const char *format, ...)
 {
-    char word[200];
+    char word[240];
     va_list args;
     int size;
 
@@ -77,7 +77,7 @@ static const char *value_text(const struct param_spec *spec, char *buffer, size_
 static void param_usage(const struct param_spec *spec, char *buffer, size_t size)
 {
     char name[PARAM_TEXT_MAX];
-    char value[120];
+    char value[160];
 
     switch (spec->cli) {
     case CLI_POSITIONAL:
@@ -107,7 +107,7 @@ static void extra_usage(const struct extra_spec *extra, char *buffer, size_t siz
 
 static void add_param(struct line *line, const struct param_spec *spec)
 {
-    char text[160];
+    char text[200];
 
     param_usage(spec, text, sizeof(text));
     if (args_is_required(spec))
@@ -158,7 +158,7 @@ static void print_entry(const char *label, const char *text)
 static void print_param(const struct param_spec *spec)
 {
     const char *fallback = spec->cli == CLI_OPTION ? spec->fallback : NULL;
-    char label[160];
+    char label[200];
     char text[300];
 
     param_usage(spec, label, sizeof(label));

@@ -29,5 +29,9 @@ int print_stats(const struct args *args, const cJSON *result);
 /* print_memory.c */
 int print_walk(const struct args *args, const cJSON *result);
 int print_access(const struct args *args, const cJSON *result);
+/* print_inject.c */
+int print_injected(const struct args *args, const cJSON *result);
+int print_uninjected(const struct args *args, const cJSON *result);
+int print_faults(const struct args *args, const cJSON *result);
 
 #endif

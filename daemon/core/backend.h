@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "core/area.h"
+#include "core/inject.h"
 
 #define WALK_LEVELS_MAX 5
 
@@ -102,6 +103,50 @@ struct backend_ops {
 /* The head of every backend's own struct. */
 struct backend {
     const struct backend_ops *ops;
+    struct inject *inject; /* faults to inject, the space's; NULL while there are none */
 };
+
+/* ---- Where faults are injected: edits ask the backend through these alone ---- */
+
+static inline enum aspace_error backend_map(struct backend *backend, const struct area *area, struct refusal *why)
+{
+    if (backend->inject && inject_fires(backend->inject, ASPACE_INJECT_MAP, area->range, why))
+        return why->code;
+    return backend->ops->map(backend, area, why);
+}
+
+static inline enum aspace_error backend_unmap(struct backend *backend, const struct area *piece, struct refusal *why)
+{
+    if (backend->inject && inject_fires(backend->inject, ASPACE_INJECT_UNMAP, piece->range, why))
+        return why->code;
+    return backend->ops->unmap(backend, piece, why);
+}
+
+static inline enum aspace_error backend_protect(struct backend *backend, const struct area *piece, uint16_t flags,
+                                                struct refusal *why)
+{
+    if (backend->inject && inject_fires(backend->inject, ASPACE_INJECT_PROTECT, piece->range, why))
+        return why->code;
+    return backend->ops->protect(backend, piece, flags, why);
+}
+
+/* For injection a move is the unmap of the old place, then the map of the new one. */
+static inline enum aspace_error backend_move(struct backend *backend, const struct area *piece, uint64_t to,
+                                             struct refusal *why)
+{
+    struct range new_range = {to, to + range_pages(piece->range)};
+
+    if (backend->inject && (inject_fires(backend->inject, ASPACE_INJECT_UNMAP, piece->range, why) ||
+                            inject_fires(backend->inject, ASPACE_INJECT_MAP, new_range, why)))
+        return why->code;
+    return backend->ops->move(backend, piece, to, why);
+}
+
+/* A backend with frames asks this before it takes one, of data or for a table, on behalf of `page`; after true it
+ * refuses the operation with *why. */
+static inline bool backend_frame_fails(struct backend *backend, uint64_t page, struct refusal *why)
+{
+    return backend->inject && inject_fires(backend->inject, ASPACE_INJECT_FRAME, (struct range){page, page + 1}, why);
+}
 
 #endif

@@ -8,11 +8,8 @@
 void memory_set_init(struct memory_set *set, struct range bounds, struct backend *backend, enum aspace_merge merge,
                      size_t max_areas)
 {
+    *set = (struct memory_set){.backend = backend, .merge = merge, .max_areas = max_areas};
     area_map_init(&set->map, bounds);
-    set->backend = backend;
-    set->merge = merge;
-    set->max_areas = max_areas;
-    set->generation = 0;
 }
 
 void memory_set_free(struct memory_set *set)
@@ -205,7 +202,7 @@ enum aspace_error apply_unmap(struct memory_set *set, struct range range, struct
     over(set, range, &w);
     while (over_next(&w, &area)) {
         area.range = range_meet(area.range, range);
-        if (set->backend->ops->unmap(set->backend, &area, why))
+        if (backend_unmap(set->backend, &area, why))
             return why->code;
     }
     return ASPACE_OK;
@@ -334,7 +331,7 @@ enum aspace_error memory_set_map(struct memory_set *set, const struct map_reques
     area.attr.delta = area.attr.backing == ASPACE_BACKING_LINEAR ? request->pa_page - area.range.start : 0;
     edit_begin(set, &plan);
     if (plan_cut(set, &plan, area.range, &area, &sum, why) || edit_reserve(set, &plan, why) ||
-        apply_unmap(set, area.range, why) || set->backend->ops->map(set->backend, &area, why))
+        apply_unmap(set, area.range, why) || backend_map(set->backend, &area, why))
         return edit_fail(set, &plan, why);
     count_removal(set, &sum);
     edit_commit(set, &plan);
@@ -404,7 +401,7 @@ static enum aspace_error apply_protect(struct memory_set *set, const struct flag
         uint16_t flags = new_flags(edit, area.attr.flags);
 
         area.range = range_meet(area.range, edit->range);
-        if (flags != area.attr.flags && set->backend->ops->protect(set->backend, &area, flags, why))
+        if (flags != area.attr.flags && backend_protect(set->backend, &area, flags, why))
             return why->code;
     }
     return ASPACE_OK;

@@ -192,19 +192,19 @@ static enum aspace_error check_move(const struct memory_set *set, const struct m
 /* The backend's part: what lies in the way goes, the kept pages go over, the rest is unmapped or mapped. */
 static enum aspace_error apply_move(struct memory_set *set, const struct move *m, struct refusal *why)
 {
-    const struct backend_ops *ops = set->backend->ops;
     bool elsewhere = m->new.range.start != m->old.range.start;
+    struct range into = elsewhere ? m->new.range : m->grown;
     struct area kept = {m->kept, m->old.attr};
     struct area cut = {m->cut, m->old.attr};
     struct area grown = {m->grown, m->new.attr};
 
-    if (apply_unmap(set, elsewhere ? m->new.range : m->grown, why))
+    if (!range_empty(into) && apply_unmap(set, into, why))
         return why->code;
-    if (elsewhere && ops->move(set->backend, &kept, m->new.range.start, why))
+    if (elsewhere && backend_move(set->backend, &kept, m->new.range.start, why))
         return why->code;
-    if (!range_empty(m->cut) && ops->unmap(set->backend, &cut, why))
+    if (!range_empty(m->cut) && backend_unmap(set->backend, &cut, why))
         return why->code;
-    if (!range_empty(m->grown) && ops->map(set->backend, &grown, why))
+    if (!range_empty(m->grown) && backend_map(set->backend, &grown, why))
         return why->code;
     return ASPACE_OK;
 }

@@ -1,4 +1,4 @@
-/* The life of a space, and what it adds to its memory set: tags and the check. */
+/* The life of a space, and what it adds to its memory set: tags, injected faults and the check. */
 #include "core/space.h"
 
 #include <inttypes.h>
@@ -38,6 +38,7 @@ void space_destroy(struct space *space)
 {
     memory_set_free(&space->set);
     tags_free(&space->tags);
+    inject_free(&space->inject);
     space->backend->ops->destroy(space->backend);
     free(space->tag);
     free(space);
@@ -60,6 +61,46 @@ enum aspace_error space_map(struct space *space, struct map_request *request, co
         return why->code;
     return memory_set_map(&space->set, request, why, ret_page, ret_area);
 }
+
+/* ---- Injected faults ---- */
+
+/* The backend knows the list only while there is something in it. */
+static void tell_backend(struct space *space)
+{
+    space->backend->inject = space->inject.count ? &space->inject : NULL;
+}
+
+enum aspace_error space_inject(struct space *space, const struct inject_fault *fault, size_t most, struct refusal *why,
+                               uint64_t *ret_id)
+{
+    if (fault->has_within && memory_set_check_range(&space->set, fault->within, why)) {
+        why->param = "within";
+        return why->code;
+    }
+    if (inject_add(&space->inject, fault, most, why, ret_id))
+        return why->code;
+    tell_backend(space);
+    return ASPACE_OK;
+}
+
+enum aspace_error space_uninject(struct space *space, uint64_t id, struct refusal *why)
+{
+    if (!inject_remove(&space->inject, id)) {
+        refuse(why, ASPACE_NOT_FOUND, "the space has no injected fault %" PRIu64, id);
+        why->param = "id";
+        return why->code;
+    }
+    tell_backend(space);
+    return ASPACE_OK;
+}
+
+void space_uninject_all(struct space *space)
+{
+    space->inject.count = 0;
+    tell_backend(space);
+}
+
+/* ---- The check ---- */
 
 static void check_tags(struct space *space, backend_problem_fn *report, void *arg)
 {

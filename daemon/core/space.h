@@ -12,6 +12,7 @@ struct space {
     const char *arch; /* static text */
     struct memory_set set;
     struct tags tags;
+    struct inject inject;
     struct backend *backend;
 };
 
@@ -49,6 +50,14 @@ enum aspace_error space_access(struct space *space, uint64_t addr, uint64_t size
 enum aspace_error space_read(struct space *space, uint64_t addr, void *buffer, uint64_t size, struct refusal *why);
 enum aspace_error space_write(struct space *space, uint64_t addr, const void *bytes, uint64_t size,
                               struct refusal *why);
+
+/* Sets a fault in the space's backend: no more than `most` at once. InvalidParam if `within` reaches outside the space,
+ * NoMemory. The space itself does not change, nor does its generation. */
+enum aspace_error space_inject(struct space *space, const struct inject_fault *fault, size_t most, struct refusal *why,
+                               uint64_t *ret_id);
+/* Takes away fault `id` (NotFound if there is none), or all. */
+enum aspace_error space_uninject(struct space *space, uint64_t id, struct refusal *why);
+void space_uninject_all(struct space *space);
 
 /* Checks the map's invariants and the backend against it; each problem is reported. */
 void space_check(struct space *space, backend_problem_fn *report, void *arg);

@@ -135,6 +135,7 @@ enum aspace_error space_apply(struct call *call)
 
     memory_set_begin(set);
     call->space->tags.keep = true;
+    inject_keep(&call->space->inject);
     json_begin_object(call->out);
     json_name(call->out, "results");
     json_begin_array(call->out);
@@ -150,6 +151,8 @@ enum aspace_error space_apply(struct call *call)
     else
         memory_set_commit(set);
     call->space->tags.keep = false;
+    if (a.dry_run)
+        inject_put_back(&call->space->inject);
     if (a.dry_run && !call->out->failed)
         call->why.code = ASPACE_OK;
     return call->why.code;

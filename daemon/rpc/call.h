@@ -34,6 +34,7 @@ call_handler rpc_discover, daemon_ping, daemon_info, daemon_stats, daemon_shutdo
 call_handler space_create_method, space_destroy_method, space_clear_method, space_list, space_info, space_check_method;
 call_handler area_map_method, area_unmap, area_protect, area_shrink, area_split, area_merge, area_find, area_find_free,
     area_overlaps, area_list, area_move, space_apply;
+call_handler inject_set, inject_clear, inject_list;
 call_handler page_walk, memory_access, memory_read, memory_write;
 
 /* ---- For handlers ---- */

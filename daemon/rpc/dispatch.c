@@ -36,6 +36,9 @@ static call_handler *const handlers[METHOD_COUNT] = {
     [METHOD_MEMORY_ACCESS] = memory_access,
     [METHOD_MEMORY_READ] = memory_read,
     [METHOD_MEMORY_WRITE] = memory_write,
+    [METHOD_INJECT_SET] = inject_set,
+    [METHOD_INJECT_CLEAR] = inject_clear,
+    [METHOD_INJECT_LIST] = inject_list,
 };
 
 /* A place in the output to come back to. */

@@ -78,6 +78,27 @@ enum aspace_flags {
     X(COPIED, "copied") /* a shared frame was copied first */                                                          \
     X(FAULT, "fault")
 
+/* Which operations of a space's backend an injected fault counts. */
+#define ASPACE_INJECT_OP_MAP(X)                                                                                        \
+    X(MAP, "map")                                                                                                      \
+    X(UNMAP, "unmap")                                                                                                  \
+    X(PROTECT, "protect")                                                                                              \
+    X(FRAME, "frame") /* sim: taking a frame, for data or for a page table */
+
+/* What an injected fault answers: X(IDENTIFIER, "WireName") of aspace/error.h's errors above zero. */
+#define ASPACE_INJECT_ERROR_MAP(X)                                                                                     \
+    X(BAD_STATE, "BadState")                                                                                           \
+    X(INVALID_PARAM, "InvalidParam")                                                                                   \
+    X(ALREADY_EXISTS, "AlreadyExists")                                                                                 \
+    X(NOT_FOUND, "NotFound")                                                                                           \
+    X(NO_MEMORY, "NoMemory")                                                                                           \
+    X(DENIED, "Denied")                                                                                                \
+    X(BUSY, "Busy")                                                                                                    \
+    X(UNSUPPORTED, "Unsupported")                                                                                      \
+    X(TARGET_GONE, "TargetGone")                                                                                       \
+    X(CONFLICT, "Conflict")                                                                                            \
+    X(TIMEOUT, "Timeout")
+
 #define X(name, text) ASPACE_BACKING_##name,
 enum aspace_backing { ASPACE_BACKING_MAP(X) };
 #undef X
@@ -104,6 +125,9 @@ enum aspace_mode { ASPACE_MODE_MAP(X) };
 #undef X
 #define X(name, text) ASPACE_OUTCOME_##name,
 enum aspace_outcome { ASPACE_OUTCOME_MAP(X) };
+#undef X
+#define X(name, text) ASPACE_INJECT_##name,
+enum aspace_inject_op { ASPACE_INJECT_OP_MAP(X) };
 #undef X
 
 #endif

@@ -131,6 +131,43 @@ class Verbs(CtlCase):
         pa = self.on("page.walk", addr=0x10000)["pa"]
         self.assertIn(pa[2:], shown)
 
+    def test_inject_makes_a_verb_fail_and_uninject_ends_it(self):
+        self.create()
+        self.assertEqual(self.good("inject", self.space, "map"), "fault 1\n")
+        self.assertIn("injected fault 1 (map)", self.bad(REFUSED, "map", self.space, "0x10000", "4K", "rw-"))
+        self.good("map", self.space, "0x10000", "4K", "rw-")
+        self.assertEqual(self.good("inject", self.space, "unmap", "--every", "2", "--count", "100", "--error",
+                                   "NoMemory", "--within", "0x10000-0x20000"), "fault 2\n")
+        self.assertEqual(self.good("faults", self.space).splitlines(), [
+            "ID  OP     WHEN     WITHIN           ERROR     COUNT  SEEN  FIRED",
+            " 1  map    nth 1                     BadState      1     2      1",
+            " 2  unmap  every 2  0x10000-0x20000  NoMemory    100     0      0"])
+        self.good("map", self.space, "0x10000", "4K", "rw-", "--replace")
+        self.assertTrue(self.bad(REFUSED, "unmap", self.space, "0x10000", "4K").startswith("aspacectl: NoMemory: "))
+        self.assertEqual(self.good("uninject", self.space, "--id", "2"), "cleared 1 fault\n")
+        self.good("inject", self.space, "protect", "--nth", "3")
+        self.assertEqual(self.good("uninject", self.space), "cleared 2 faults\n")
+        self.assertEqual(len(self.good("faults", self.space).splitlines()), 1)
+
+    def test_inject_refuses_bad_input(self):
+        self.create()
+        name = self.space
+        for words in (["inject"], ["inject", name], ["inject", name, "split"], ["inject", name, "map", "2"],
+                      ["inject", name, "map", "--nth"], ["inject", name, "map", "--nth", "x"],
+                      ["inject", name, "map", "--nth", "-1"], ["inject", name, "map", "--within", "0x1000"],
+                      ["inject", name, "map", "--error", "ParseError"], ["inject", name, "map", "--what", "1"],
+                      ["uninject"], ["uninject", name, "1"], ["uninject", name, "--id", "all"], ["faults"],
+                      ["faults", name, name]):
+            with self.subTest(words=words):
+                self.bad(USAGE, *words)
+        for words in (["inject", name, "map", "--nth", "0"], ["inject", name, "map", "--count", "0"],
+                      ["inject", name, "map", "--nth", "1", "--every", "2"], ["inject", "nobody", "map"],
+                      ["inject", name, "map", "--within", "0x1001-0x3000"], ["uninject", name, "--id", "1"],
+                      ["uninject", "nobody"], ["faults", "nobody"]):
+            with self.subTest(words=words):
+                self.bad(REFUSED, *words)
+        self.assertEqual(self.on("inject.list"), {"faults": []})
+
     def test_access_shows_the_outcome(self):
         self.create()
         self.on("area.map", start=0x10000, size=4096, flags="r--")
@@ -323,7 +360,11 @@ class Refusals(CtlCase):
             except OSError:
                 pass
 
-        threading.Thread(target=serve, daemon=True).start()
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        # Ended before the close, or it might accept on whatever gets the descriptor's number next.
+        self.addCleanup(server.join, PATIENCE)
+        self.addCleanup(listener.shutdown, socket.SHUT_RDWR)
         return path
 
     def test_a_connection_that_is_lost_ends_with_3(self):

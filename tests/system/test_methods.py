@@ -11,6 +11,7 @@ METHODS = {
     "space.clear", "space.list", "space.info", "space.check", "area.map", "area.unmap", "area.protect", "area.shrink",
     "area.split", "area.merge", "area.move", "space.apply", "area.find", "area.find_free", "area.overlaps", "area.list", "page.walk",
     "memory.access", "memory.read", "memory.write",
+    "inject.set", "inject.clear", "inject.list",
 }
 
 

@@ -8,41 +8,48 @@
 /* SDM 4.1.4: at most 52 bits of physical address. */
 #define PHYSICAL_PAGES (UINT64_C(1) << (52 - ASPACE_PAGE_BITS))
 
-enum aspace_error sim_no_frames(const struct sim *sim, struct refusal *why)
+enum aspace_error sim_take_frame(struct sim *sim, enum frame_kind kind, uint64_t page, struct refusal *why,
+                                 uint64_t *ret)
 {
+    if (backend_frame_fails(&sim->backend, page, why))
+        return why->code;
+    if (frames_take(&sim->frames, kind, ret))
+        return ASPACE_OK;
     refuse(why, ASPACE_NO_MEMORY, "all %" PRIu64 " frames of the simulated RAM are in use", sim->frames.total);
     why->hint = "unmap something, or create the space with more ram";
     return why->code;
 }
 
 /* One leaf: a frame of its own, or the fixed address of a linear area. */
-static bool put_page(struct sim *sim, const struct area *area, uint64_t page, uint64_t bits, uint64_t *entry)
+static enum aspace_error put_page(struct sim *sim, const struct area *area, uint64_t page, uint64_t bits,
+                                  struct refusal *why, uint64_t *entry)
 {
     uint64_t frame = page + area->attr.delta;
 
     if (area->attr.backing == ASPACE_BACKING_LINEAR)
         bits |= X86_SPECIAL;
-    else if (!frames_take(&sim->frames, FRAME_DATA, &frame))
-        return false;
+    else if (sim_take_frame(sim, FRAME_DATA, page, why, &frame))
+        return why->code;
     *entry = page_addr(frame) | bits;
-    return true;
+    return ASPACE_OK;
 }
 
 /* Fills the part of `range` that one leaf table covers. */
-static bool put_leaves(struct sim *sim, const struct area *area, struct range range, uint64_t bits)
+static enum aspace_error put_leaves(struct sim *sim, const struct area *area, struct range range, uint64_t bits,
+                                    struct refusal *why)
 {
     uint64_t table;
     uint64_t *entries;
 
-    if (!sim_make_leaf_table(sim, range.start, &table))
-        return false;
+    if (sim_make_leaf_table(sim, range.start, why, &table))
+        return why->code;
     entries = sim_table(sim, table);
     for (uint64_t page = range.start; page < range.end; page++) {
-        if (!put_page(sim, area, page, bits, &entries[sim_index(page, 1)]))
-            return false;
+        if (put_page(sim, area, page, bits, why, &entries[sim_index(page, 1)]))
+            return why->code;
         sim->frames.info[table].live++;
     }
-    return true;
+    return ASPACE_OK;
 }
 
 /* Fills all of `range`, logged before: an undo empties the whole range, so a failure midway needs no more than that. */
@@ -57,8 +64,8 @@ static enum aspace_error put_range(struct sim *sim, const struct area *area, str
         next = (page | (LEAF_PAGES - 1)) + 1;
         if (next > range.end)
             next = range.end;
-        if (!put_leaves(sim, area, (struct range){page, next}, bits))
-            return sim_no_frames(sim, why);
+        if (put_leaves(sim, area, (struct range){page, next}, bits, why))
+            return why->code;
     }
     return ASPACE_OK;
 }

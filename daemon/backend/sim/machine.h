@@ -69,9 +69,9 @@ static inline bool sim_child(const struct sim *sim, uint64_t entry, uint64_t *re
 /* The leaf entry of `page`, or NULL if there is no table for it. */
 uint64_t *sim_leaf(const struct sim *sim, uint64_t page);
 
-/* The frame of the leaf table for `page`, made with all above it if it is not there. False if RAM is used up; tables
+/* The frame of the leaf table for `page`, made with all above it if it is not there. NoMemory if RAM is used up; tables
  * made by then stay, empty, for tables_empty to take away. */
-bool sim_make_leaf_table(struct sim *sim, uint64_t page, uint64_t *ret);
+enum aspace_error sim_make_leaf_table(struct sim *sim, uint64_t page, struct refusal *why, uint64_t *ret);
 
 /* Takes out what lies in `range` with the tables that become empty, into the log. NoMemory for the log. */
 enum aspace_error sim_cut(struct sim *sim, struct range range, struct refusal *why);
@@ -97,7 +97,9 @@ void sim_set_flags(struct sim *sim, struct range range, uint16_t flags);
 enum aspace_error sim_fill(struct sim *sim, const struct area *area, uint64_t page, struct refusal *why,
                            bool *ret_filled);
 
-enum aspace_error sim_no_frames(const struct sim *sim, struct refusal *why);
+/* A frame on behalf of `page`. NoMemory if RAM is used up, or what an injected fault says. */
+enum aspace_error sim_take_frame(struct sim *sim, enum frame_kind kind, uint64_t page, struct refusal *why,
+                                 uint64_t *ret);
 
 /* ---- the operations of the vtable ---- */
 

@@ -16,7 +16,7 @@ uint64_t *sim_leaf(const struct sim *sim, uint64_t page)
     return entry_of(sim, table, page, 1);
 }
 
-bool sim_make_leaf_table(struct sim *sim, uint64_t page, uint64_t *ret)
+enum aspace_error sim_make_leaf_table(struct sim *sim, uint64_t page, struct refusal *why, uint64_t *ret)
 {
     uint64_t table = sim->root;
 
@@ -25,8 +25,8 @@ bool sim_make_leaf_table(struct sim *sim, uint64_t page, uint64_t *ret)
         uint64_t child;
 
         if (!sim_child(sim, *entry, &child)) {
-            if (!frames_take(&sim->frames, FRAME_TABLE, &child))
-                return false;
+            if (sim_take_frame(sim, FRAME_TABLE, page, why, &child))
+                return why->code;
             if (!*entry)
                 sim->frames.info[table].live++;
             *entry = page_addr(child) | X86_TABLE;
@@ -34,7 +34,7 @@ bool sim_make_leaf_table(struct sim *sim, uint64_t page, uint64_t *ret)
         table = child;
     }
     *ret = table;
-    return true;
+    return ASPACE_OK;
 }
 
 /* ---- Taking out ---- */
@@ -99,10 +99,10 @@ static enum aspace_error move_leaf(const struct cutter *c, uint64_t table, unsig
 
     if (!sim_log(c->sim, step))
         return refuse_no_memory(c->why);
-    if (!sim_make_leaf_table(c->sim, to, &there)) {
+    if (sim_make_leaf_table(c->sim, to, c->why, &there)) {
         c->sim->logged--; /* the entry is still at its old place */
         sim_drop(c->sim, step.range);
-        return sim_no_frames(c->sim, c->why);
+        return c->why->code;
     }
     *entry_of(c->sim, there, to, 1) = step.entry;
     c->sim->frames.info[there].live++;

@@ -223,6 +223,24 @@ static void the_openrpc_document_is_json_without_duplicates_and_has_every_method
     json_writer_free(&w);
 }
 
+static void an_injected_error_is_one_of_the_protocols_own_by_its_name(void **state)
+{
+#define X(name, text) ASPACE_##name,
+    static const enum aspace_error errors[] = {ASPACE_INJECT_ERROR_MAP(X)};
+#undef X
+    size_t count = sizeof(errors) / sizeof(*errors);
+
+    (void)state;
+    assert_int_equal(count, ASPACE_TIMEOUT);
+    for (size_t i = 0; i < count; i++) {
+        assert_in_range(errors[i], ASPACE_INVALID_PARAM, ASPACE_TIMEOUT);
+        assert_string_equal(inject_error_names[i], aspace_error_name(errors[i]));
+        for (size_t j = 0; j < i; j++)
+            assert_int_not_equal(errors[i], errors[j]);
+    }
+    assert_null(inject_error_names[count]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +251,7 @@ int main(void)
         cmocka_unit_test(traits_say_what_the_params_say),
         cmocka_unit_test(who_takes_if_generation_returns_generation_and_may_conflict),
         cmocka_unit_test(fields_have_names_and_docs),
+        cmocka_unit_test(an_injected_error_is_one_of_the_protocols_own_by_its_name),
         cmocka_unit_test(every_param_name_is_used),
         cmocka_unit_test(the_page_of_methods_is_current),
         cmocka_unit_test(the_openrpc_document_is_json_without_duplicates_and_has_every_method),
