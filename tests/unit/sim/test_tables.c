@@ -38,7 +38,7 @@ static void a_leaf_is_found_only_where_its_table_was_made(void **state)
     (void)state;
     machine_open(&m, 16);
     assert_null(sim_leaf(m.sim, 5));
-    assert_true(sim_make_leaf_table(m.sim, 5, &table));
+    assert_int_equal(sim_make_leaf_table(m.sim, 5, &m.why, &table), ASPACE_OK);
     machine_expect_frames(&m, 0, 4);
     assert_ptr_equal(sim_leaf(m.sim, 5), &sim_table(m.sim, table)[5]);
     assert_ptr_equal(sim_leaf(m.sim, SPAN2 - 1), &sim_table(m.sim, table)[511]);
@@ -62,9 +62,9 @@ static void a_leaf_table_is_made_once_and_shares_what_is_above_it(void **state)
 
     (void)state;
     machine_open(&m, 16);
-    assert_true(sim_make_leaf_table(m.sim, 0, &first));
+    assert_int_equal(sim_make_leaf_table(m.sim, 0, &m.why, &first), ASPACE_OK);
     for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
-        assert_true(sim_make_leaf_table(m.sim, steps[i].page, &table));
+        assert_int_equal(sim_make_leaf_table(m.sim, steps[i].page, &m.why, &table), ASPACE_OK);
         assert_int_equal(table == first, steps[i].page < SPAN2);
         machine_expect_frames(&m, 0, steps[i].tables);
     }
@@ -80,7 +80,7 @@ static void an_entry_above_a_leaf_allows_everything(void **state)
 
     (void)state;
     machine_open(&m, 16);
-    assert_true(sim_make_leaf_table(m.sim, 3 * SPAN4, &table));
+    assert_int_equal(sim_make_leaf_table(m.sim, 3 * SPAN4, &m.why, &table), ASPACE_OK);
     assert_int_equal(sim_table(m.sim, m.sim->root)[3] & ~UINT64_C(0x000ffffffffff000), 0x007);
     machine_close(&m);
 }
@@ -94,7 +94,7 @@ static void tables_made_before_ram_was_used_up_go_away_when_emptied(void **state
         uint64_t table;
 
         machine_open(&m, frames);
-        assert_false(sim_make_leaf_table(m.sim, 1000, &table));
+        assert_int_equal(sim_make_leaf_table(m.sim, 1000, &m.why, &table), ASPACE_NO_MEMORY);
         machine_expect_frames(&m, 0, frames);
         sim_empty(m.sim, (struct range){1000, 1001});
         machine_expect_frames(&m, 0, 1);
