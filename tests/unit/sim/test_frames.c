@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "sim/frames.h"
+#include "sim/sim.h"
 
 /* ---- a host that refuses ---- */
 
@@ -194,7 +195,7 @@ static void frames_that_nobody_touches_cost_nothing(void **state)
     struct frames f;
 
     (void)state;
-    if (!frames_init(&f, (UINT64_C(1) << 32) - 1))
+    if (!frames_init(&f, UINT64_C(1) << 32))
         skip(); /* a host with a limit on address space */
     assert_true(is_zero(&f, take(&f, FRAME_DATA)));
     assert_true(is_zero(&f, f.total - 1));
@@ -216,6 +217,24 @@ static void a_host_without_room_is_refused_and_keeps_nothing(void **state)
     assert_int_equal(errno, ENOMEM);
 }
 
+static void a_machine_on_a_host_without_room_is_refused_with_the_parameter_that_is_too_large(void **state)
+{
+    (void)state;
+    for (unsigned nth = 1; nth <= 2; nth++) {
+        struct backend *backend = NULL;
+        struct refusal why;
+
+        refuse_nth = nth;
+        assert_int_equal(sim_create("x86_64", 4 * ASPACE_PAGE_SIZE, sim_default_bounds("x86_64"), &why, &backend),
+                         ASPACE_NO_MEMORY);
+        assert_int_equal(refuse_nth, 0);
+        assert_int_equal(why.code, ASPACE_NO_MEMORY);
+        assert_string_equal(why.param, "ram");
+        assert_non_null(why.hint);
+        assert_null(backend);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +247,7 @@ int main(void)
         cmocka_unit_test(a_table_handed_out_again_starts_without_live_entries),
         cmocka_unit_test(frames_that_nobody_touches_cost_nothing),
         cmocka_unit_test(a_host_without_room_is_refused_and_keeps_nothing),
+        cmocka_unit_test(a_machine_on_a_host_without_room_is_refused_with_the_parameter_that_is_too_large),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
