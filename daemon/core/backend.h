@@ -78,7 +78,9 @@ struct backend_ops {
      * transaction) and do not overlap it. Part of a transaction. */
     enum aspace_error (*move)(struct backend *backend, const struct area *piece, uint64_t to, struct refusal *why);
 
-    /* Makes [addr, addr + size), inside `area`, such that a write to it cannot fail. Part of a transaction. */
+    /* Makes [addr, addr + size), inside `area` and not empty, such that a write to it cannot fail. Part of a
+     * transaction. Whoever writes to several areas prepares them all twice: what an earlier one found free, a later
+     * one may have taken for itself. */
     enum aspace_error (*prepare_write)(struct backend *backend, const struct area *area, uint64_t addr, uint64_t size,
                                        struct refusal *why);
     /* Debugger's access: flags are not looked at. Both inside `area`; write only after prepare_write of the range. */
