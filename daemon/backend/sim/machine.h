@@ -70,7 +70,7 @@ static inline bool sim_child(const struct sim *sim, uint64_t entry, uint64_t *re
 uint64_t *sim_leaf(const struct sim *sim, uint64_t page);
 
 /* The frame of the leaf table for `page`, made with all above it if it is not there. NoMemory if RAM is used up; tables
- * made by then stay, empty, for tables_empty to take away. */
+ * made by then stay, empty, for sim_empty to take away. */
 enum aspace_error sim_make_leaf_table(struct sim *sim, uint64_t page, struct refusal *why, uint64_t *ret);
 
 /* Takes out what lies in `range` with the tables that become empty, into the log. NoMemory for the log. */
