@@ -1,4 +1,4 @@
-/* The interval map: its nodes' memory, finding an area by page, walking in order, changing flags in place.
+/* The interval map: its nodes' memory, finding an area by page, walking in order.
  * Not here: edits (area_map_edit.c), holes (area_map_search.c), the check of all of it (area_map_validate.c). */
 #include "core/area_map.h"
 
@@ -210,19 +210,4 @@ bool area_map_before(const struct area_map *map, uint64_t page, struct area *ret
     if (cursor.leaf->ends[cursor.index] > page && !area_cursor_prev(&cursor))
         return false;
     return area_cursor_get(&cursor, ret);
-}
-
-void area_map_set_flags(struct area_map *map, struct range window, uint16_t set, uint16_t clear)
-{
-    struct area_cursor cursor;
-
-    if (range_empty(window))
-        return;
-    area_map_seek(map, window.start, &cursor);
-    while (cursor.leaf && cursor.leaf->keys[cursor.index] < window.end) {
-        uint16_t *flags = &cursor.leaf->attrs[cursor.index].flags;
-
-        *flags = (uint16_t)((*flags & ~clear) | set);
-        area_cursor_next(&cursor);
-    }
 }

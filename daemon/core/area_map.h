@@ -2,8 +2,7 @@
  * parent. It knows ranges and nothing of what an area means; policy (who may overlap, what a backend says) is
  * memory_set's. All pages here are page numbers. Not thread-safe: its space's owner alone calls it.
  *
- * An edit is reserved first (area_map_reserve, which alone can fail) and made after (area_map_replace,
- * area_map_set_flags, which cannot). */
+ * An edit is reserved first (area_map_reserve, which alone can fail) and made after (area_map_replace, which cannot). */
 #ifndef CORE_AREA_MAP_H
 #define CORE_AREA_MAP_H
 
@@ -67,10 +66,6 @@ void area_map_unhold(struct area_map *map);
  * disjoint, not touching what stays, `count` of them, all inside the bounds. Needs area_map_reserve(map, count) before.
  * Cannot fail. O(log n + areas erased + count). The pieces stay the caller's. */
 void area_map_replace(struct area_map *map, struct range window, const struct area *pieces, size_t count);
-
-/* Changes flags in place for every area that lies in `window`, whose edges no area straddles:
- * flags = (flags & ~clear) | set. Cannot fail. O(log n + areas in the window). */
-void area_map_set_flags(struct area_map *map, struct range window, uint16_t set, uint16_t clear);
 
 /* Finds `pages` free pages in `window` whose first page is a multiple of `align` (a power of two, in pages), by
  * `policy`. False if none fits. First and top are O(log n) but for holes that are large enough and fail on alignment

@@ -122,7 +122,6 @@ static void an_empty_map_finds_nothing_and_is_one_hole(void **state)
     assert_false(area_cursor_next(&cursor));
     assert_false(area_cursor_prev(&cursor));
     erase(&map, 0, 1000);
-    area_map_set_flags(&map, SPAN(5, 100), 1, 0);
     assert_largest(&map, ALL, 5, 100);
     assert_largest(&map, SPAN(10, 20), 10, 20);
     assert_free(&map, ALL, 95, 1, ASPACE_POLICY_TOP, 5);
@@ -405,24 +404,6 @@ static void shuffled_inserts_cost_at_most_48_bytes_an_area(void **state)
     area_map_clear(&map);
 }
 
-static void flags_change_inside_the_window_only(void **state)
-{
-    struct area_map map;
-    struct area area;
-
-    (void)state;
-    area_map_init(&map, ALL);
-    put_many(&map, 0, 2, 300);
-    area_map_set_flags(&map, SPAN(100, 400), 6, 1);
-    area_map_set_flags(&map, SPAN(100, 100), 8, 0);
-    assert_valid(&map);
-    for (uint64_t page = 0; page < 600; page += 2) {
-        assert_true(area_map_find(&map, page, &area));
-        assert_int_equal(area.attr.flags, page >= 100 && page < 400 ? 6 : 1);
-    }
-    area_map_clear(&map);
-}
-
 /*        0    10   20      40  45      60 64         100
  *        [AAAA]....[BBBBBB][..][CCCCCC]...[DDDDDDDDD].. */
 static void each_policy_takes_its_own_hole(void **state)
@@ -676,7 +657,6 @@ int main(void)
         cmocka_unit_test(a_map_that_grew_to_several_levels_shrinks_back_to_none),
         cmocka_unit_test(a_huge_erase_gives_its_memory_back),
         cmocka_unit_test(shuffled_inserts_cost_at_most_48_bytes_an_area),
-        cmocka_unit_test(flags_change_inside_the_window_only),
         cmocka_unit_test(each_policy_takes_its_own_hole),
         cmocka_unit_test(alignment_passes_over_holes_that_are_only_large_enough),
         cmocka_unit_test(a_window_clips_holes_at_both_edges),

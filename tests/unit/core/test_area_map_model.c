@@ -244,21 +244,6 @@ static void edit(struct range window, size_t count)
     compare_areas();
 }
 
-static void set_flags(struct range window)
-{
-    size_t i = model_seek(window.start);
-
-    if (i < model.count && model.areas[i].range.start < window.start)
-        window.start = model.areas[i].range.start;
-    for (; i < model.count && model.areas[i].range.start < window.end; i++) {
-        model.areas[i].attr.flags = (uint16_t)((model.areas[i].attr.flags & ~2U) | 4U);
-        if (model.areas[i].range.end > window.end)
-            window.end = model.areas[i].range.end;
-    }
-    area_map_set_flags(&model.map, window, 4, 2);
-    compare_areas();
-}
-
 /* A page array beside it all: it knows nothing of areas, only which page is held. */
 static uint8_t held[UNIVERSE];
 
@@ -302,8 +287,6 @@ static void small_step(uint64_t step)
     edit(window, count);
     hold(room, count);
     compare_pages();
-    if (step % 5 == 0)
-        set_flags(roll_window(50));
     compare_page(roll(UNIVERSE));
     compare_holes(roll_window(UNIVERSE), 1 + roll(12), UINT64_C(1) << roll(5));
 }
