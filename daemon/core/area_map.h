@@ -12,6 +12,15 @@
 
 struct area_map_node;
 
+/* What the held replaces may need; see area_map_spare.c. */
+struct area_map_held {
+    size_t edits;  /* calls of area_map_hold */
+    size_t pieces; /* the sum of theirs */
+    size_t leaves; /* the sum of the leaves that their pieces fill */
+    size_t most;   /* the largest count of areas since the first hold */
+    size_t nodes;  /* spares kept for them */
+};
+
 struct area_map {
     struct area_map_node *root;  /* NULL while empty */
     unsigned height;             /* levels; 0 while empty, 1 for a lone leaf */
@@ -20,7 +29,7 @@ struct area_map {
     struct range bounds;         /* holes are counted within these; every area lies inside */
     struct area_map_node *spare; /* reserved nodes */
     size_t spares;
-    size_t held; /* of these, kept for undoing a transaction */
+    struct area_map_held held;
 };
 
 /* A place in the order: an area, or past the last one. Any edit of the map makes it invalid. */
@@ -55,17 +64,19 @@ bool area_map_before(const struct area_map *map, uint64_t page, struct area *ret
 /* Takes enough spare nodes that area_map_replace with `pieces` pieces cannot fail next. NoMemory otherwise, map unchanged. */
 enum aspace_error area_map_reserve(struct area_map *map, size_t pieces);
 
-/* Keeps nodes, beyond what area_map_reserve takes, for one more area_map_replace of `pieces` pieces that shall be made
- * after any number of other edits: the undoing of a transaction, which must not allocate. NoMemory, map unchanged. */
-enum aspace_error area_map_hold(struct area_map *map, size_t pieces);
-
-/* Forgets all that is held. What undoes comes after this, and before any other edit. */
-void area_map_unhold(struct area_map *map);
-
 /* Erases every area that touches `window` (an area that straddles its edge goes whole) and puts `pieces` in: sorted,
  * disjoint, not touching what stays, `count` of them, all inside the bounds. Needs area_map_reserve(map, count) before.
  * Cannot fail. O(log n + areas erased + count). The pieces stay the caller's. */
 void area_map_replace(struct area_map *map, struct range window, const struct area *pieces, size_t count);
+
+/* For a transaction that must be undoable without memory. Each call takes nodes for one more area_map_replace of `pieces`
+ * pieces: to be made later with no reserve, after the last edit of the transaction, and never to fail, whatever edits
+ * come in between and in whatever order all the held ones are made. Neither the reserves of those edits nor trimming
+ * touch these nodes. Call it before or after the edit's own area_map_reserve. NoMemory; what was held stays held. */
+enum aspace_error area_map_hold(struct area_map *map, size_t pieces);
+
+/* Ends the transaction: forgets all holds and gives back what they took. */
+void area_map_unhold(struct area_map *map);
 
 /* Finds `pages` free pages in `window` whose first page is a multiple of `align` (a power of two, in pages), by
  * `policy`. False if none fits. First and top are O(log n) but for holes that are large enough and fail on alignment

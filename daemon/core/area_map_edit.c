@@ -492,7 +492,7 @@ void area_map_replace(struct area_map *map, struct range window, const struct ar
         edit.left.index[0] = lo;
         edit.right.index[0] += leaf->keys[edit.right.index[0]] < window.end;
         edit_levels(&edit);
-        node_trim(map, node_need(map, 1) + 4);
+        node_trim_surplus(map);
     }
     count_areas(map, pieces, count);
 }

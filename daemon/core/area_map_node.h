@@ -132,6 +132,9 @@ void node_release(struct area_map *map, struct area_map_node *node);
 /* Gives spares back to malloc until at most `keep` are left. */
 void node_trim(struct area_map *map, size_t keep);
 
+/* The same, leaving what is held and what the next small edits will want. */
+void node_trim_surplus(struct area_map *map);
+
 /* The nodes that a replace by `pieces` pieces can need at most. */
 size_t node_need(const struct area_map *map, size_t pieces);
 

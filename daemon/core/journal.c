@@ -52,7 +52,6 @@ enum aspace_error journal_note(struct journal *journal, struct area_map *map, st
 
 void journal_replay(struct journal *journal, struct area_map *map)
 {
-    area_map_unhold(map);
     while (journal->count) {
         const struct journal_entry *entry = &journal->entries[--journal->count];
 
