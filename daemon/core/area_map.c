@@ -61,59 +61,60 @@ bool area_map_find(const struct area_map *map, uint64_t page, struct area *ret)
     return true;
 }
 
+/* Puts the cursor on an area of `leaf`; past the end if that is NULL. */
+static void cursor_enter(struct area_cursor *cursor, const struct area_map_node *leaf, unsigned index)
+{
+    if (!leaf) {
+        *cursor = (struct area_cursor){0};
+        return;
+    }
+    cursor->leaf = leaf;
+    cursor->starts = leaf->keys;
+    cursor->ends = leaf->ends;
+    cursor->attrs = leaf->attrs;
+    cursor->index = index;
+    cursor->count = leaf->count;
+}
+
 void area_map_seek(const struct area_map *map, uint64_t page, struct area_cursor *ret)
 {
-    *ret = (struct area_cursor){.map = map};
-    if (!map->root)
-        return;
-    ret->leaf = leaf_at(map, page);
-    ret->index = node_search(ret->leaf, page);
-    if (ret->leaf->ends[ret->index] <= page)
+    const struct area_map_node *leaf = map->root ? leaf_at(map, page) : NULL;
+
+    cursor_enter(ret, leaf, leaf ? node_search(leaf, page) : 0);
+    if (leaf && ret->ends[ret->index] <= page)
         area_cursor_next(ret);
 }
 
-bool area_cursor_get(const struct area_cursor *cursor, struct area *ret)
+bool area_cursor_next_leaf(struct area_cursor *cursor)
 {
-    if (!cursor->leaf)
-        return false;
-    *ret = leaf_area(cursor->leaf, cursor->index);
-    return true;
-}
-
-bool area_cursor_next(struct area_cursor *cursor)
-{
-    if (!cursor->leaf)
-        return false;
-    if (++cursor->index < cursor->leaf->count)
-        return true;
-    cursor->leaf = cursor->leaf->next;
-    cursor->index = 0;
-    return cursor->leaf;
+    cursor_enter(cursor, cursor->leaf ? cursor->leaf->next : NULL, 0);
+    return cursor->count;
 }
 
 bool area_cursor_prev(struct area_cursor *cursor)
 {
-    if (!cursor->leaf)
-        return false;
-    if (!cursor->index) {
-        cursor->leaf = cursor->leaf->prev;
-        if (!cursor->leaf)
-            return false;
-        cursor->index = cursor->leaf->count;
+    const struct area_map_node *leaf = cursor->leaf;
+
+    if (leaf && !cursor->index) {
+        leaf = leaf->prev;
+        cursor_enter(cursor, leaf, leaf ? leaf->count : 0);
     }
+    if (!leaf)
+        return false;
     cursor->index--;
     return true;
 }
 
 bool area_map_before(const struct area_map *map, uint64_t page, struct area *ret)
 {
-    struct area_cursor cursor = {.map = map};
+    struct area_cursor cursor;
+    const struct area_map_node *leaf;
 
     if (!map->root)
         return false;
-    cursor.leaf = leaf_at(map, page);
-    cursor.index = node_search(cursor.leaf, page);
-    if (cursor.leaf->ends[cursor.index] > page && !area_cursor_prev(&cursor))
+    leaf = leaf_at(map, page);
+    cursor_enter(&cursor, leaf, node_search(leaf, page));
+    if (cursor.ends[cursor.index] > page && !area_cursor_prev(&cursor))
         return false;
     return area_cursor_get(&cursor, ret);
 }

@@ -32,11 +32,15 @@ struct area_map {
     struct area_map_held held;
 };
 
-/* A place in the order: an area, or past the last one. Any edit of the map makes it invalid. */
+/* A place in the order: an area, or past the last one. Any edit of the map makes it invalid. It points into a leaf, whose
+ * areas lie in three arrays, so that reading on costs no call. */
 struct area_cursor {
-    const struct area_map *map;
-    struct area_map_node *leaf; /* NULL past the end */
+    const struct area_map_node *leaf;
+    const uint64_t *starts;
+    const uint64_t *ends;
+    const struct area_attr *attrs;
     unsigned index;
+    unsigned count; /* of the leaf's areas; 0 past the end */
 };
 
 /* An empty map for areas within `bounds`. Allocates nothing. */
@@ -52,10 +56,24 @@ bool area_map_find(const struct area_map *map, uint64_t page, struct area *ret);
 void area_map_seek(const struct area_map *map, uint64_t page, struct area_cursor *ret);
 
 /* The area under the cursor, or false past the end. */
-bool area_cursor_get(const struct area_cursor *cursor, struct area *ret);
+static inline bool area_cursor_get(const struct area_cursor *cursor, struct area *ret)
+{
+    unsigned at = cursor->index;
+
+    if (at >= cursor->count)
+        return false;
+    *ret = (struct area){{cursor->starts[at], cursor->ends[at]}, cursor->attrs[at]};
+    return true;
+}
+
+/* The step from a leaf's last area; area_cursor_next is the one to call. */
+bool area_cursor_next_leaf(struct area_cursor *cursor);
 
 /* One area on or back; false if there is none (the cursor is then past the end). Prev from past the end fails: seek. */
-bool area_cursor_next(struct area_cursor *cursor);
+static inline bool area_cursor_next(struct area_cursor *cursor)
+{
+    return ++cursor->index < cursor->count || area_cursor_next_leaf(cursor);
+}
 bool area_cursor_prev(struct area_cursor *cursor);
 
 /* The area just before the first one whose end lies above `page` (so the last with end <= page), or false. */

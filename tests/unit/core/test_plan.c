@@ -47,7 +47,7 @@ static void fill(struct area_map *map, const struct area *areas, size_t count)
 static void expect(const struct area_map *map, const struct area *areas, size_t count)
 {
     struct area_cursor cursor;
-    struct area got;
+    struct area got = {0};
     char problem[160];
 
     assert_int_equal(map->count, count);
