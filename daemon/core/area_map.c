@@ -46,6 +46,23 @@ size_t area_map_memory(const struct area_map *map)
     return nodes * sizeof(struct area_map_node);
 }
 
+struct area_map_node *path_to(const struct area_map *map, uint64_t page, struct area_path *path)
+{
+    struct area_map_node *node = map->root;
+    unsigned level = map->height - 1;
+    unsigned at = root_search(node, page);
+
+    while (level) {
+        path->node[level] = node;
+        path->index[level--] = at;
+        node = node->children[at];
+        at = node_search(node, page);
+    }
+    path->node[0] = node;
+    path->index[0] = at;
+    return node;
+}
+
 bool area_map_find(const struct area_map *map, uint64_t page, struct area *ret)
 {
     const struct area_map_node *leaf;
@@ -83,6 +100,16 @@ void area_map_seek(const struct area_map *map, uint64_t page, struct area_cursor
     cursor_enter(ret, leaf, leaf ? node_search(leaf, page) : 0);
     if (leaf && ret->ends[ret->index] <= page)
         area_cursor_next(ret);
+}
+
+void area_map_locate(const struct area_map *map, uint64_t page, struct area_path *ret_path,
+                     struct area_cursor *ret_cursor)
+{
+    const struct area_map_node *leaf = map->root ? path_to(map, page, ret_path) : NULL;
+
+    cursor_enter(ret_cursor, leaf, leaf ? ret_path->index[0] : 0);
+    if (leaf && ret_cursor->ends[ret_cursor->index] <= page)
+        area_cursor_next(ret_cursor);
 }
 
 bool area_cursor_next_leaf(struct area_cursor *cursor)

@@ -43,6 +43,15 @@ struct area_cursor {
     unsigned count; /* of the leaf's areas; 0 past the end */
 };
 
+/* Enough: 2^52 areas in the emptiest nodes allowed are 12 levels. */
+#define AREA_LEVELS_MAX 16
+
+/* The way down to an area: at each level a node and an index in it; node[0] is the leaf. Any edit makes it invalid. */
+struct area_path {
+    struct area_map_node *node[AREA_LEVELS_MAX];
+    unsigned index[AREA_LEVELS_MAX];
+};
+
 /* An empty map for areas within `bounds`. Allocates nothing. */
 void area_map_init(struct area_map *map, struct range bounds);
 
@@ -54,6 +63,10 @@ bool area_map_find(const struct area_map *map, uint64_t page, struct area *ret);
 
 /* Puts the cursor on the first area whose end lies above `page`: the one that holds it or the next one. */
 void area_map_seek(const struct area_map *map, uint64_t page, struct area_cursor *ret);
+
+/* The same, and keeps the way for an edit that begins there: area_map_replace_at. */
+void area_map_locate(const struct area_map *map, uint64_t page, struct area_path *ret_path,
+                     struct area_cursor *ret_cursor);
 
 /* The area under the cursor, or false past the end. */
 static inline bool area_cursor_get(const struct area_cursor *cursor, struct area *ret)
@@ -86,6 +99,11 @@ enum aspace_error area_map_reserve(struct area_map *map, size_t pieces);
  * disjoint, not touching what stays, `count` of them, all inside the bounds. Needs area_map_reserve(map, count) before.
  * Cannot fail. O(log n + areas erased + count). The pieces stay the caller's. */
 void area_map_replace(struct area_map *map, struct range window, const struct area *pieces, size_t count);
+
+/* The same by a path that area_map_locate made since the last edit: if it leads to where the edit begins, the way down is
+ * saved. The path is used up. */
+void area_map_replace_at(struct area_map *map, struct area_path *path, struct range window, const struct area *pieces,
+                         size_t count);
 
 /* For a transaction that must be undoable without memory. Each call takes nodes for one more area_map_replace of `pieces`
  * pieces: to be made later with no reserve, after the last edit of the transaction, and never to fail, whatever edits

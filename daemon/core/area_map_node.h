@@ -17,9 +17,6 @@
 /* What a rebuilt node is filled to, if nodes allow: room for a few more before it must be rebuilt again. */
 #define NODE_TARGET (NODE_WIDTH * 7 / 8)
 
-/* Enough: 2^52 areas in the emptiest nodes allowed are 12 levels. */
-#define NODE_HEIGHT_MAX 16
-
 /* Fills the unused keys: above every page, so that a search needs no count. */
 #define KEY_NONE UINT64_MAX
 
@@ -48,12 +45,6 @@ struct area_map_node {
     struct area_map_node *next; /* in the same level, or in the list of spares */
     unsigned count;
     unsigned level; /* 0 is a leaf */
-};
-
-/* The way down to a place: at each level a node and an index in it. Stands in for parent pointers. */
-struct path {
-    struct area_map_node *node[NODE_HEIGHT_MAX];
-    unsigned index[NODE_HEIGHT_MAX];
 };
 
 /* One step of a search: of four parts of `width` keys from `at`, the start of the one that `page` lies in. */
@@ -101,6 +92,9 @@ static inline struct area_map_node *leaf_at(const struct area_map *map, uint64_t
         node = node->children[node_search(node, page)];
     return node;
 }
+
+/* The way to the last area that starts at or before `page`, or the first one. The map is not empty. Returns the leaf. */
+struct area_map_node *path_to(const struct area_map *map, uint64_t page, struct area_path *path);
 
 static inline struct area leaf_area(const struct area_map_node *leaf, unsigned at)
 {

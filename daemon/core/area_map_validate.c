@@ -9,7 +9,7 @@ struct check {
     const struct area_map *map;
     char *problem;
     size_t size;
-    const struct area_map_node *last[NODE_HEIGHT_MAX]; /* the node visited last in each level */
+    const struct area_map_node *last[AREA_LEVELS_MAX]; /* the node visited last in each level */
     uint64_t end;                                      /* of the area visited last, or the bounds' start */
     size_t count;
     uint64_t pages;
@@ -135,7 +135,7 @@ bool area_map_validate(const struct area_map *map, char *problem, size_t size)
 {
     struct check check = {.map = map, .problem = problem, .size = size, .end = map->bounds.start};
 
-    if ((map->root != NULL) != (map->height != 0) || map->height > NODE_HEIGHT_MAX)
+    if ((map->root != NULL) != (map->height != 0) || map->height > AREA_LEVELS_MAX)
         return fails(&check, "depth: the map says %u levels", map->height);
     if (map->root && !check_node(&check, map->root, map->height - 1))
         return false;
