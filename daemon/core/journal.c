@@ -63,6 +63,8 @@ void journal_replay(struct journal *journal, struct area_map *map)
 void journal_clear(struct journal *journal, struct area_map *map)
 {
     area_map_unhold(map);
+    if (!journal->capacity)
+        return;
     free(journal->entries);
     free(journal->areas);
     *journal = (struct journal){0};

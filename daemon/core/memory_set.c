@@ -42,9 +42,9 @@ bool memory_set_first(const struct memory_set *set, struct range range, struct a
 
 /* ---- The common frame of an edit: see memory_set_edit.h ---- */
 
-void edit_begin(struct memory_set *set, struct plan *plan)
+void edit_begin(struct memory_set *set, struct range range, struct plan *plan)
 {
-    plan_init(plan, &set->map, set->merge == ASPACE_MERGE_AUTO);
+    plan_init(plan, &set->map, set->merge == ASPACE_MERGE_AUTO, range);
 }
 
 enum aspace_error edit_reserve(struct memory_set *set, struct plan *plan, struct refusal *why)
@@ -78,44 +78,21 @@ void edit_commit(struct memory_set *set, struct plan *plan)
 #endif
 }
 
-void over(const struct memory_set *set, struct range range, struct walk_over *w)
+/* NotFound at the first page of the plan's range that no area holds, if holes are to be refused. */
+static enum aspace_error check_holes(const struct plan *plan, enum aspace_holes holes, struct refusal *why)
 {
-    w->range = range;
-    area_map_seek(&set->map, range.start, &w->cursor);
-}
-
-bool over_next(struct walk_over *w, struct area *ret)
-{
-    if (!area_cursor_get(&w->cursor, ret) || ret->range.start >= w->range.end)
-        return false;
-    area_cursor_next(&w->cursor);
-    return true;
-}
-
-/* NotFound at the first page of `range` that no area holds. */
-static enum aspace_error refuse_holes(const struct memory_set *set, struct range range, struct refusal *why)
-{
-    struct walk_over w;
+    struct plan_walk walk = plan_walk(plan);
+    uint64_t page = plan->range.start;
     struct area area;
-    uint64_t page = range.start;
 
-    over(set, range, &w);
-    while (over_next(&w, &area) && area.range.start <= page)
+    if (holes != ASPACE_HOLES_REFUSE)
+        return ASPACE_OK;
+    while (plan_walk_next(&walk, &area) && area.range.start <= page)
         page = area.range.end;
-    if (page >= range.end)
+    if (page >= plan->range.end)
         return ASPACE_OK;
     return refuse(why, ASPACE_NOT_FOUND, "there is a hole at " ADDR " in the range from " ADDR " to " ADDR,
-                  page_addr(page), page_addr(range.start), range_last(range));
-}
-
-static enum aspace_error check_edit(const struct memory_set *set, struct range range, enum aspace_holes holes,
-                                    struct refusal *why)
-{
-    if (memory_set_check_range(set, range, why))
-        return why->code;
-    if (holes == ASPACE_HOLES_REFUSE)
-        return refuse_holes(set, range, why);
-    return ASPACE_OK;
+                  page_addr(page), page_addr(plan->range.start), range_last(plan->range));
 }
 
 /* ---- find_free ---- */
@@ -176,15 +153,14 @@ static enum aspace_error cut(struct plan *plan, const struct area *area, struct 
     return plan_add_part(plan, area, (struct range){area->range.start, range.start}, &area->attr, why);
 }
 
-enum aspace_error plan_cut(struct memory_set *set, struct plan *plan, struct range range, const struct area *middle,
-                           struct removal *sum, struct refusal *why)
+enum aspace_error plan_cut(struct plan *plan, const struct area *middle, struct removal *sum, struct refusal *why)
 {
-    struct walk_over w;
+    struct plan_walk walk = plan_walk(plan);
+    struct range range = plan->range;
     struct area area;
     struct area last = {{0, 0}, {0}};
 
-    over(set, range, &w);
-    while (over_next(&w, &area)) {
+    while (plan_walk_next(&walk, &area)) {
         if (cut(plan, &area, range, sum, why))
             return why->code;
         last = area;
@@ -194,14 +170,13 @@ enum aspace_error plan_cut(struct memory_set *set, struct plan *plan, struct ran
     return plan_add_part(plan, &last, (struct range){range.end, last.range.end}, &last.attr, why);
 }
 
-enum aspace_error apply_unmap(struct memory_set *set, struct range range, struct refusal *why)
+enum aspace_error apply_unmap(struct memory_set *set, const struct plan *plan, struct refusal *why)
 {
-    struct walk_over w;
+    struct plan_walk walk = plan_walk(plan);
     struct area area;
 
-    over(set, range, &w);
-    while (over_next(&w, &area)) {
-        area.range = range_meet(area.range, range);
+    while (plan_walk_next(&walk, &area)) {
+        area.range = range_meet(area.range, plan->range);
         if (backend_unmap(set->backend, &area, why))
             return why->code;
     }
@@ -215,14 +190,16 @@ void count_removal(struct memory_set *set, const struct removal *sum)
 }
 
 /* The edit itself, its range checked. */
-static enum aspace_error unmap_range(struct memory_set *set, struct range range, struct removal *sum,
-                                     struct refusal *why)
+static enum aspace_error unmap_range(struct memory_set *set, struct range range, enum aspace_holes holes,
+                                     struct removal *sum, struct refusal *why)
 {
     struct plan plan;
 
-    edit_begin(set, &plan);
-    if (plan_cut(set, &plan, range, NULL, sum, why) || (plan.taken && edit_reserve(set, &plan, why)) ||
-        apply_unmap(set, range, why))
+    edit_begin(set, range, &plan);
+    if (check_holes(&plan, holes, why))
+        return why->code;
+    if (plan_cut(&plan, NULL, sum, why) || (plan.taken && edit_reserve(set, &plan, why)) ||
+        apply_unmap(set, &plan, why))
         return edit_fail(set, &plan, why);
     if (plan.taken) {
         count_removal(set, sum);
@@ -236,7 +213,7 @@ enum aspace_error memory_set_unmap(struct memory_set *set, struct range range, e
 {
     struct removal sum = {0};
 
-    if (check_edit(set, range, holes, why) || unmap_range(set, range, &sum, why))
+    if (memory_set_check_range(set, range, why) || unmap_range(set, range, holes, &sum, why))
         return why->code;
     *ret_pages = sum.pages;
     *ret_removed = sum.removed;
@@ -247,7 +224,7 @@ enum aspace_error memory_set_clear(struct memory_set *set, struct refusal *why, 
 {
     struct removal sum = {0};
 
-    if (unmap_range(set, set->map.bounds, &sum, why))
+    if (unmap_range(set, set->map.bounds, ASPACE_HOLES_SKIP, &sum, why))
         return why->code;
     *ret_removed = sum.removed;
     return ASPACE_OK;
@@ -274,7 +251,7 @@ enum aspace_error memory_set_shrink(struct memory_set *set, uint64_t start, uint
         gone.end = kept.start = area.range.end - pages;
     else
         gone.start = kept.end = start + pages;
-    if (unmap_range(set, gone, &sum, why))
+    if (unmap_range(set, gone, ASPACE_HOLES_SKIP, &sum, why))
         return why->code;
     *ret = (struct area){kept, area.attr};
     return ASPACE_OK;
@@ -298,25 +275,30 @@ enum aspace_error refuse_overlap(struct range range, const struct area *in_the_w
     return why->code;
 }
 
-/* Where the request goes: placed, or checked against the bounds and what is there. */
-static enum aspace_error map_range(struct memory_set *set, const struct map_request *request, struct refusal *why,
+/* Where the request goes: placed, or checked against the bounds. */
+static enum aspace_error map_range(const struct memory_set *set, const struct map_request *request, struct refusal *why,
                                    struct range *ret)
 {
-    struct area in_the_way;
     uint64_t page;
 
-    if (request->placed) {
-        if (memory_set_find_free(set, &request->place, why, &page))
-            return why->code;
-        *ret = (struct range){page, page + request->place.pages};
-        return ASPACE_OK;
+    if (!request->placed) {
+        *ret = request->range;
+        return memory_set_check_range(set, request->range, why);
     }
-    if (memory_set_check_range(set, request->range, why))
+    if (memory_set_find_free(set, &request->place, why, &page))
         return why->code;
-    if (request->overlap == ASPACE_OVERLAP_FAIL && memory_set_first(set, request->range, &in_the_way))
-        return refuse_overlap(request->range, &in_the_way, why);
-    *ret = request->range;
+    *ret = (struct range){page, page + request->place.pages};
     return ASPACE_OK;
+}
+
+/* The piece that holds `page`. */
+static struct area plan_piece(const struct plan *plan, uint64_t page)
+{
+    const struct area *piece = plan->pieces;
+
+    while (piece->range.end <= page)
+        piece++;
+    return *piece;
 }
 
 enum aspace_error memory_set_map(struct memory_set *set, const struct map_request *request, struct refusal *why,
@@ -324,19 +306,24 @@ enum aspace_error memory_set_map(struct memory_set *set, const struct map_reques
 {
     struct removal sum = {0};
     struct area area = {.attr = request->attr};
+    struct area in_the_way;
+    struct plan_walk walk;
     struct plan plan;
 
     if (map_range(set, request, why, &area.range))
         return why->code;
     area.attr.delta = area.attr.backing == ASPACE_BACKING_LINEAR ? request->pa_page - area.range.start : 0;
-    edit_begin(set, &plan);
-    if (plan_cut(set, &plan, area.range, &area, &sum, why) || edit_reserve(set, &plan, why) ||
-        apply_unmap(set, area.range, why) || backend_map(set->backend, &area, why))
+    edit_begin(set, area.range, &plan);
+    walk = plan_walk(&plan);
+    if (request->overlap == ASPACE_OVERLAP_FAIL && plan_walk_next(&walk, &in_the_way))
+        return refuse_overlap(area.range, &in_the_way, why);
+    if (plan_cut(&plan, &area, &sum, why) || edit_reserve(set, &plan, why) || apply_unmap(set, &plan, why) ||
+        backend_map(set->backend, &area, why))
         return edit_fail(set, &plan, why);
+    *ret_page = area.range.start;
+    *ret_area = plan_piece(&plan, area.range.start);
     count_removal(set, &sum);
     edit_commit(set, &plan);
-    *ret_page = area.range.start;
-    area_map_find(&set->map, area.range.start, ret_area);
     return ASPACE_OK;
 }
 
@@ -348,7 +335,6 @@ enum aspace_error memory_set_map(struct memory_set *set, const struct map_reques
  */
 
 struct flags_edit {
-    struct range range;
     uint16_t set;
     uint16_t clear;
     size_t changed;
@@ -364,8 +350,8 @@ static enum aspace_error plan_flags(struct plan *plan, const struct area *area, 
                                     struct refusal *why)
 {
     struct area_attr attr = area->attr;
-    struct range left = {area->range.start, edit->range.start};
-    struct range right = {edit->range.end, area->range.end};
+    struct range left = {area->range.start, plan->range.start};
+    struct range right = {plan->range.end, area->range.end};
 
     attr.flags = new_flags(edit, attr.flags);
     plan_take(plan, area);
@@ -373,7 +359,7 @@ static enum aspace_error plan_flags(struct plan *plan, const struct area *area, 
         return plan_add(plan, area, why);
     edit->changed++;
     edit->cuts += !range_empty(left) + !range_empty(right);
-    if (plan_add_part(plan, area, left, &area->attr, why) || plan_add_part(plan, area, edit->range, &attr, why))
+    if (plan_add_part(plan, area, left, &area->attr, why) || plan_add_part(plan, area, plan->range, &attr, why))
         return why->code;
     return plan_add_part(plan, area, right, &area->attr, why);
 }
@@ -381,26 +367,25 @@ static enum aspace_error plan_flags(struct plan *plan, const struct area *area, 
 static enum aspace_error plan_protect(struct memory_set *set, struct plan *plan, struct flags_edit *edit,
                                       struct refusal *why)
 {
-    struct walk_over w;
+    struct plan_walk walk = plan_walk(plan);
     struct area area;
 
-    over(set, edit->range, &w);
-    while (over_next(&w, &area))
+    while (plan_walk_next(&walk, &area))
         if (plan_flags(plan, &area, edit, why))
             return why->code;
     return edit->changed ? edit_reserve(set, plan, why) : ASPACE_OK;
 }
 
-static enum aspace_error apply_protect(struct memory_set *set, const struct flags_edit *edit, struct refusal *why)
+static enum aspace_error apply_protect(struct memory_set *set, const struct plan *plan, const struct flags_edit *edit,
+                                       struct refusal *why)
 {
-    struct walk_over w;
+    struct plan_walk walk = plan_walk(plan);
     struct area area;
 
-    over(set, edit->range, &w);
-    while (over_next(&w, &area)) {
+    while (plan_walk_next(&walk, &area)) {
         uint16_t flags = new_flags(edit, area.attr.flags);
 
-        area.range = range_meet(area.range, edit->range);
+        area.range = range_meet(area.range, plan->range);
         if (flags != area.attr.flags && backend_protect(set->backend, &area, flags, why))
             return why->code;
     }
@@ -411,13 +396,15 @@ enum aspace_error memory_set_protect(struct memory_set *set, struct range range,
                                      uint16_t clear_flags, enum aspace_holes holes, struct refusal *why,
                                      size_t *ret_changed)
 {
-    struct flags_edit edit = {range, set_flags, clear_flags, 0, 0};
+    struct flags_edit edit = {set_flags, clear_flags, 0, 0};
     struct plan plan;
 
-    if (check_edit(set, range, holes, why))
+    if (memory_set_check_range(set, range, why))
         return why->code;
-    edit_begin(set, &plan);
-    if (plan_protect(set, &plan, &edit, why) || apply_protect(set, &edit, why))
+    edit_begin(set, range, &plan);
+    if (check_holes(&plan, holes, why))
+        return why->code;
+    if (plan_protect(set, &plan, &edit, why) || apply_protect(set, &plan, &edit, why))
         return edit_fail(set, &plan, why);
     if (edit.changed) {
         set->sum.split += edit.cuts;
@@ -465,7 +452,7 @@ enum aspace_error memory_set_split(struct memory_set *set, uint64_t at, struct r
 
     if (split_target(set, at, why, &area))
         return why->code;
-    edit_begin(set, &plan);
+    edit_begin(set, area.range, &plan);
     plan_take(&plan, &area);
     if (plan_add_part(&plan, &area, (struct range){area.range.start, at}, &area.attr, why) ||
         plan_add_part(&plan, &area, (struct range){at, area.range.end}, &area.attr, why) ||
@@ -481,16 +468,16 @@ enum aspace_error memory_set_split(struct memory_set *set, uint64_t at, struct r
 /* AAAABBBB -> AAAAAAAA for each common edge strictly inside `range` with A and B alike. */
 enum aspace_error memory_set_merge(struct memory_set *set, struct range range, struct refusal *why, size_t *ret_merged)
 {
-    struct walk_over w;
+    struct plan_walk walk;
     struct area area;
     struct plan plan;
     size_t merged;
 
     if (memory_set_check_range(set, range, why))
         return why->code;
-    plan_init(&plan, &set->map, true);
-    over(set, range, &w);
-    while (over_next(&w, &area)) {
+    plan_init(&plan, &set->map, true, range);
+    walk = plan_walk(&plan);
+    while (plan_walk_next(&walk, &area)) {
         plan_take(&plan, &area);
         if (plan_add(&plan, &area, why))
             return edit_fail(set, &plan, why);

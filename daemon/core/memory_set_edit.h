@@ -11,19 +11,10 @@
 
 /* The frame: begin, plan, reserve, ask the backend, commit; fail from anywhere between. In a transaction the backend
  * and the generation wait for its end, and a failure leaves it to be rolled back as a whole. */
-void edit_begin(struct memory_set *set, struct plan *plan);
+void edit_begin(struct memory_set *set, struct range range, struct plan *plan);
 enum aspace_error edit_reserve(struct memory_set *set, struct plan *plan, struct refusal *why);
 enum aspace_error edit_fail(struct memory_set *set, struct plan *plan, struct refusal *why);
 void edit_commit(struct memory_set *set, struct plan *plan);
-
-/* A walk over the areas that touch `range`, in order. */
-struct walk_over {
-    struct area_cursor cursor;
-    struct range range;
-};
-
-void over(const struct memory_set *set, struct range range, struct walk_over *w);
-bool over_next(struct walk_over *w, struct area *ret);
 
 /* What a cut takes away. */
 struct removal {
@@ -32,13 +23,12 @@ struct removal {
     size_t cuts;    /* edges of the range that lie inside an area */
 };
 
-/* Plans the removal of what lies in `range`, with `middle` (may be NULL) in its place. Adds to *sum. */
-enum aspace_error plan_cut(struct memory_set *set, struct plan *plan, struct range range, const struct area *middle,
-                           struct removal *sum, struct refusal *why);
+/* Plans the removal of what lies in the plan's range, with `middle` (may be NULL) in its place. Adds to *sum. */
+enum aspace_error plan_cut(struct plan *plan, const struct area *middle, struct removal *sum, struct refusal *why);
 void count_removal(struct memory_set *set, const struct removal *sum);
 
-/* Asks the backend to unmap what lies in `range`. */
-enum aspace_error apply_unmap(struct memory_set *set, struct range range, struct refusal *why);
+/* Asks the backend to unmap what lies in the plan's range. */
+enum aspace_error apply_unmap(struct memory_set *set, const struct plan *plan, struct refusal *why);
 
 enum aspace_error refuse_overlap(struct range range, const struct area *in_the_way, struct refusal *why);
 

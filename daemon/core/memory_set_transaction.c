@@ -189,6 +189,17 @@ static enum aspace_error check_move(const struct memory_set *set, const struct m
     return ASPACE_OK;
 }
 
+/* Asks the backend to unmap what lies where the move goes. */
+static enum aspace_error clear_way(struct memory_set *set, struct range range, struct refusal *why)
+{
+    struct plan plan;
+
+    if (range_empty(range))
+        return ASPACE_OK;
+    edit_begin(set, range, &plan);
+    return apply_unmap(set, &plan, why);
+}
+
 /* The backend's part: what lies in the way goes, the kept pages go over, the rest is unmapped or mapped. */
 static enum aspace_error apply_move(struct memory_set *set, const struct move *m, struct refusal *why)
 {
@@ -198,7 +209,7 @@ static enum aspace_error apply_move(struct memory_set *set, const struct move *m
     struct area cut = {m->cut, m->old.attr};
     struct area grown = {m->grown, m->new.attr};
 
-    if (!range_empty(into) && apply_unmap(set, into, why))
+    if (clear_way(set, into, why))
         return why->code;
     if (elsewhere && backend_move(set->backend, &kept, m->new.range.start, why))
         return why->code;
@@ -215,8 +226,8 @@ static enum aspace_error put(struct memory_set *set, struct range range, const s
     struct removal sum = {0};
     struct plan plan;
 
-    edit_begin(set, &plan);
-    if (plan_cut(set, &plan, range, middle, &sum, why) || edit_reserve(set, &plan, why))
+    edit_begin(set, range, &plan);
+    if (plan_cut(&plan, middle, &sum, why) || edit_reserve(set, &plan, why))
         return edit_fail(set, &plan, why);
     edit_commit(set, &plan);
     return ASPACE_OK;

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-void plan_init(struct plan *plan, struct area_map *map, bool join)
+void plan_init(struct plan *plan, struct area_map *map, bool join, struct range range)
 {
     plan->map = map;
     plan->join = join;
+    plan->range = range;
+    area_map_locate(map, range.start, &plan->path, &plan->first);
     plan->window = (struct range){0, 0};
     plan->pieces = plan->fixed;
     plan->count = 0;
@@ -121,5 +123,5 @@ enum aspace_error plan_reserve(struct plan *plan, size_t max_areas, struct refus
 
 void plan_commit(struct plan *plan)
 {
-    area_map_replace(plan->map, plan->window, plan->pieces, plan->count);
+    area_map_replace_at(plan->map, &plan->path, plan->window, plan->pieces, plan->count);
 }

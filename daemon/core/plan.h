@@ -10,9 +10,12 @@
 
 struct plan {
     struct area_map *map;
-    bool join;           /* merge=auto: neighbours alike become one piece */
-    struct range window; /* all areas that touch it are replaced; empty until the first plan_take or plan_add */
-    struct area *pieces; /* sorted, disjoint; `fixed` or allocated */
+    bool join;                /* merge=auto: neighbours alike become one piece */
+    struct range range;       /* what the edit is about */
+    struct area_cursor first; /* the first area of the map whose end lies above its start */
+    struct area_path path;    /* the way there */
+    struct range window;      /* all areas that touch it are replaced; empty until the first plan_take or plan_add */
+    struct area *pieces;      /* sorted, disjoint; `fixed` or allocated */
     size_t count;
     size_t capacity;
     size_t taken;  /* areas of the map that the window covers */
@@ -20,8 +23,28 @@ struct plan {
     struct area fixed[PLAN_INLINE];
 };
 
-void plan_init(struct plan *plan, struct area_map *map, bool join);
+/* Finds the place of the edit, once for all that follows. `range` lies in the map's bounds. */
+void plan_init(struct plan *plan, struct area_map *map, bool join, struct range range);
 void plan_free(struct plan *plan);
+
+/* A walk over the areas that touch the plan's range, in order; until plan_commit. */
+struct plan_walk {
+    struct area_cursor cursor;
+    uint64_t end;
+};
+
+static inline struct plan_walk plan_walk(const struct plan *plan)
+{
+    return (struct plan_walk){plan->first, plan->range.end};
+}
+
+static inline bool plan_walk_next(struct plan_walk *walk, struct area *ret)
+{
+    if (!area_cursor_get(&walk->cursor, ret) || ret->range.start >= walk->end)
+        return false;
+    area_cursor_next(&walk->cursor);
+    return true;
+}
 
 /* Notes that `area` of the map is replaced: the window grows to hold it. Areas are taken in order. */
 void plan_take(struct plan *plan, const struct area *area);

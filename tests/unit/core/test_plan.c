@@ -8,6 +8,8 @@
 
 #include "core/plan.h"
 
+#define ALL ((struct range){0, 1000})
+
 static struct area area(uint64_t start, uint64_t end, uint16_t flags)
 {
     return (struct area){{start, end}, {.flags = flags}};
@@ -36,7 +38,7 @@ static void fill(struct area_map *map, const struct area *areas, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct plan plan;
 
-        plan_init(&plan, map, false);
+        plan_init(&plan, map, false, ALL);
         add(&plan, areas[i]);
         assert_int_equal(finish(&plan, 100, &why), ASPACE_OK);
         plan_commit(&plan);
@@ -69,7 +71,7 @@ static void an_empty_piece_is_no_piece(void **state)
 
     (void)state;
     area_map_init(&map, (struct range){0, 1000});
-    plan_init(&plan, &map, false);
+    plan_init(&plan, &map, false, ALL);
     add(&plan, area(5, 5, 1));
     add(&plan, area(7, 5, 1));
     assert_int_equal(plan_add_part(&plan, &whole, (struct range){20, 30}, &whole.attr, &why), ASPACE_OK);
@@ -90,7 +92,7 @@ static void the_window_holds_all_that_was_taken_and_added(void **state)
 
     (void)state;
     area_map_init(&map, (struct range){0, 1000});
-    plan_init(&plan, &map, false);
+    plan_init(&plan, &map, false, ALL);
     plan_take(&plan, &taken);
     assert_true(range_equal(plan.window, (struct range){10, 20}));
     add(&plan, area(15, 40, 1));
@@ -108,7 +110,7 @@ static void pieces_alike_join_only_when_asked(void **state)
     (void)state;
     area_map_init(&map, (struct range){0, 1000});
     for (int join = 0; join < 2; join++) {
-        plan_init(&plan, &map, join);
+        plan_init(&plan, &map, join, ALL);
         add(&plan, area(10, 20, 1)); /* AAAABBBB.CCCCDDDD, D unlike C */
         add(&plan, area(20, 30, 1));
         add(&plan, area(31, 40, 1));
@@ -126,7 +128,7 @@ static void a_plan_takes_any_number_of_pieces(void **state)
 
     (void)state;
     area_map_init(&map, (struct range){0, 1000});
-    plan_init(&plan, &map, false);
+    plan_init(&plan, &map, false, ALL);
     for (uint64_t i = 0; i < 400; i++)
         add(&plan, area(2 * i, 2 * i + 1, 1));
     assert_int_equal(finish(&plan, 400, &why), ASPACE_OK);
@@ -153,14 +155,14 @@ static void outermost_pieces_join_their_neighbours_in_the_map(void **state)
 
     (void)state;
     fill(&map, before, 4);
-    plan_init(&plan, &map, true);
+    plan_init(&plan, &map, true, ALL);
     add(&plan, area(20, 30, 1));
     assert_int_equal(finish(&plan, 3, &why), ASPACE_OK);
     assert_int_equal(plan.taken, 2);
     plan_commit(&plan);
     plan_free(&plan);
 
-    plan_init(&plan, &map, true);
+    plan_init(&plan, &map, true, ALL);
     add(&plan, area(40, 50, 1));
     assert_int_equal(finish(&plan, 3, &why), ASPACE_OK);
     plan_commit(&plan);
@@ -178,13 +180,13 @@ static void the_limit_counts_what_is_left_after_the_edit(void **state)
 
     (void)state;
     fill(&map, before, 2);
-    plan_init(&plan, &map, false);
+    plan_init(&plan, &map, false, ALL);
     add(&plan, area(50, 60, 1));
     assert_int_equal(finish(&plan, 2, &why), ASPACE_NO_MEMORY);
     assert_int_equal(finish(&plan, 3, &why), ASPACE_OK);
     plan_free(&plan);
 
-    plan_init(&plan, &map, false); /* two for one: what is taken does not count */
+    plan_init(&plan, &map, false, ALL); /* two for one: what is taken does not count */
     plan_take(&plan, &before[0]);
     add(&plan, area(10, 15, 1));
     add(&plan, area(15, 20, 1));
@@ -192,7 +194,7 @@ static void the_limit_counts_what_is_left_after_the_edit(void **state)
     assert_int_equal(finish(&plan, 3, &why), ASPACE_OK);
     plan_free(&plan);
 
-    plan_init(&plan, &map, false); /* one for one is no growth, even past the limit */
+    plan_init(&plan, &map, false, ALL); /* one for one is no growth, even past the limit */
     plan_take(&plan, &before[0]);
     add(&plan, area(10, 15, 1));
     assert_int_equal(finish(&plan, 1, &why), ASPACE_OK);
