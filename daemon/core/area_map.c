@@ -7,6 +7,10 @@
 
 #include "core/area_map_node.h"
 
+#ifdef ASPACE_CHECKS
+_Thread_local uint64_t node_visit_count;
+#endif
+
 void area_map_init(struct area_map *map, struct range bounds)
 {
     *map = (struct area_map){.bounds = bounds};
@@ -55,6 +59,7 @@ struct area_map_node *path_to(const struct area_map *map, uint64_t page, struct 
     while (level) {
         path->node[level] = node;
         path->index[level--] = at;
+        node_visit();
         node = node->children[at];
         at = node_search(node, page);
     }
@@ -85,6 +90,7 @@ static void cursor_enter(struct area_cursor *cursor, const struct area_map_node 
         *cursor = (struct area_cursor){0};
         return;
     }
+    node_visit();
     cursor->leaf = leaf;
     cursor->starts = leaf->keys;
     cursor->ends = leaf->ends;

@@ -18,6 +18,7 @@ uint64_t leaf_hole(const struct area_map *map, const struct area_map_node *leaf,
     uint64_t odd = 0;
     unsigned i = from;
 
+    node_visit();
     for (; i + 1 < inside; i += 2) { /* two chains, for one would wait for itself */
         even = larger(even, starts[i + 1] - ends[i]);
         odd = larger(odd, starts[i + 2] - ends[i + 1]);
@@ -35,6 +36,7 @@ uint64_t node_hole(const struct area_map *map, const struct area_map_node *node)
 
     if (!node->level)
         return leaf_hole(map, node, 0, node->count);
+    node_visit();
     for (unsigned i = 0; i < node->count; i++)
         largest = larger(largest, node->holes[i]);
     return largest;

@@ -47,6 +47,36 @@ struct area_map_node {
     unsigned level; /* 0 is a leaf */
 };
 
+/* Counts the nodes that are read or written, so that a test can hold what an edit costs; nothing in a release. */
+#ifdef ASPACE_CHECKS
+extern _Thread_local uint64_t node_visit_count;
+
+static inline uint64_t node_visits(void)
+{
+    return node_visit_count;
+}
+
+static inline void node_visits_set(uint64_t count)
+{
+    node_visit_count = count;
+}
+#else
+static inline uint64_t node_visits(void)
+{
+    return 0;
+}
+
+static inline void node_visits_set(uint64_t count)
+{
+    (void)count;
+}
+#endif
+
+static inline void node_visit(void)
+{
+    node_visits_set(node_visits() + 1);
+}
+
 /* One step of a search: of four parts of `width` keys from `at`, the start of the one that `page` lies in. */
 static inline const uint64_t *search_step(const uint64_t *at, size_t width, uint64_t page)
 {
@@ -85,11 +115,14 @@ static inline struct area_map_node *leaf_at(const struct area_map *map, uint64_t
 {
     struct area_map_node *node = map->root;
 
+    node_visit();
     if (map->height < 2)
         return node;
     node = node->children[root_search(node, page)];
-    for (unsigned level = map->height; level > 2; level--)
+    for (unsigned level = map->height; level > 2; level--) {
+        node_visit();
         node = node->children[node_search(node, page)];
+    }
     return node;
 }
 

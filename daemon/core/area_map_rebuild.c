@@ -41,6 +41,7 @@ static struct area_map_node *fill_node(struct fill *fill)
 
     if (fill->room)
         return fill->last;
+    node_visit();
     fill->room = (unsigned)((fill->entries + fill->nodes - 1) / fill->nodes);
     fill->entries -= fill->room;
     fill->nodes--;
@@ -93,6 +94,7 @@ static void swap_run(struct area_map *map, const struct fill *fill, struct area_
     struct area_map_node *after = last->next;
 
     for (struct area_map_node *node = first, *next; node != after; node = next) {
+        node_visit();
         next = node->next;
         node_release(map, node);
     }

@@ -64,6 +64,7 @@ static bool search_up(struct search *search, const struct area_map_node *node, u
 {
     unsigned i = node_search(node, search->window.start);
 
+    node_visit();
     for (; i < node->count && node->keys[i] < search->window.end; i++) {
         uint64_t next = entry_after(node, i, after);
 
@@ -83,6 +84,7 @@ static bool search_down(struct search *search, const struct area_map_node *node,
     unsigned low = node_search(node, search->window.start);
     unsigned i = node_search(node, search->window.end - 1) + 1;
 
+    node_visit();
     while (i-- > low) {
         uint64_t next = entry_after(node, i, after);
 
@@ -142,6 +144,7 @@ static void largest_below(struct largest *best, const struct area_map_node *node
 {
     unsigned i = node_search(node, best->window.start);
 
+    node_visit();
     for (; i < node->count && node->keys[i] < best->window.end; i++) {
         uint64_t next = entry_after(node, i, after);
 
@@ -165,6 +168,7 @@ static struct range hole_of_size(const struct area_map_node *node, uint64_t afte
     unsigned i;
 
     while (node->level) {
+        node_visit();
         for (i = 0; node->holes[i] != size; i++)
             ;
         after = entry_after(node, i, after);
