@@ -12,6 +12,7 @@
 
 #define LOOKUPS 200000
 #define EDITS   20000
+#define BULK    100000
 #define REPEATS 5
 
 /* ---- A backend that does nothing ---- */
@@ -58,7 +59,7 @@ struct bench {
 
 struct result {
     size_t n;
-    double map, find, find_chain, flat, flat_chain, protect, third, pair, find_free, iterate, copy, bytes;
+    double map, find, find_chain, flat, flat_chain, protect, third, pair, find_free, iterate, copy, bytes, bulk;
 };
 
 static uint64_t seed;
@@ -310,6 +311,29 @@ static double bench_copy(struct bench *b)
     return ns;
 }
 
+/* Replaces a window of up to BULK areas by as many, as import and the undo of a large edit do: ns an area. */
+static double bench_bulk(struct bench *b)
+{
+    size_t count = b->n < BULK ? b->n : BULK;
+    size_t rounds = BULK / count;
+    size_t first = (b->n - count) / 2;
+    struct range window = {b->starts[first], b->starts[first + count - 1] + b->pages};
+    struct area *pieces = need(calloc(count, sizeof(*pieces)));
+    uint64_t began;
+    double ns;
+
+    for (size_t i = 0; i < count; i++)
+        pieces[i].range = (struct range){b->starts[first + i], b->starts[first + i] + b->pages};
+    began = clock_ns();
+    for (size_t r = 0; r < rounds; r++) {
+        must(area_map_reserve(&b->set.map, count) == ASPACE_OK, "reserve");
+        area_map_replace(&b->set.map, window, pieces, count);
+    }
+    ns = (double)(clock_ns() - began) / (double)(rounds * count);
+    free(pieces);
+    return ns;
+}
+
 /* ---- A run ---- */
 
 static void keep_least(double *best, double value)
@@ -334,6 +358,7 @@ static void run_once(size_t n, struct result *r)
     keep_least(&r->protect, bench_protect(&b));
     keep_least(&r->pair, bench_pair(&b));
     keep_least(&r->bytes, (double)area_map_memory(&b.set.map) / (double)n);
+    keep_least(&r->bulk, bench_bulk(&b));
     end(&b);
     begin(&b, n, 3);
     bench_map(&b);
@@ -344,12 +369,12 @@ static void run_once(size_t n, struct result *r)
 static void print_table(const struct result *r, size_t count)
 {
     printf("core over a backend that does nothing; ns per operation, the least of %d runs\n\n", REPEATS);
-    printf("%9s %8s %8s %8s %6s %8s %8s %6s %8s %8s %8s %9s %8s %6s %6s\n", "areas", "map", "find", "flat", "ratio",
-           "chained", "flat", "ratio", "protect", "third", "pair", "find_free", "iterate", "copy", "bytes");
+    printf("%9s %8s %8s %8s %6s %8s %8s %6s %8s %8s %8s %9s %8s %6s %6s %6s\n", "areas", "map", "find", "flat", "ratio",
+           "chained", "flat", "ratio", "protect", "third", "pair", "find_free", "iterate", "copy", "bytes", "bulk");
     for (size_t i = 0; i < count; i++, r++)
-        printf("%9zu %8.1f %8.1f %8.1f %6.2f %8.1f %8.1f %6.2f %8.1f %8.1f %8.1f %9.1f %8.2f %6.2f %6.1f\n", r->n,
+        printf("%9zu %8.1f %8.1f %8.1f %6.2f %8.1f %8.1f %6.2f %8.1f %8.1f %8.1f %9.1f %8.2f %6.2f %6.1f %6.2f\n", r->n,
                r->map, r->find, r->flat, r->find / r->flat, r->find_chain, r->flat_chain, r->find_chain / r->flat_chain,
-               r->protect, r->third, r->pair, r->find_free, r->iterate, r->copy, r->bytes);
+               r->protect, r->third, r->pair, r->find_free, r->iterate, r->copy, r->bytes, r->bulk);
 }
 
 static void print_json(const struct result *r, size_t count)
@@ -358,9 +383,9 @@ static void print_json(const struct result *r, size_t count)
     for (size_t i = 0; i < count; i++, r++)
         printf("%s{\"areas\":%zu,\"map\":%.2f,\"find\":%.2f,\"flat\":%.2f,\"find_chain\":%.2f,\"flat_chain\":%.2f,"
                "\"protect\":%.2f,\"third\":%.2f,\"pair\":%.2f,\"find_free\":%.2f,\"iterate\":%.3f,\"copy\":%.3f,"
-               "\"bytes_per_area\":%.2f}",
+               "\"bytes_per_area\":%.2f,\"bulk\":%.2f}",
                i ? "," : "", r->n, r->map, r->find, r->flat, r->find_chain, r->flat_chain, r->protect, r->third,
-               r->pair, r->find_free, r->iterate, r->copy, r->bytes);
+               r->pair, r->find_free, r->iterate, r->copy, r->bytes, r->bulk);
     printf("]}\n");
 }
 
