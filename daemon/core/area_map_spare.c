@@ -73,6 +73,8 @@ size_t node_need(const struct area_map *map, size_t pieces)
     size_t need = more + (map->height ? OLD_MAX : 0);
     size_t top;
 
+    if (map->height && pieces <= NODE_WIDTH)
+        return OLD_MAX + map->height + 1; /* what is below, for the usual edit: one more in each level, and a root */
     for (unsigned level = 1; level < map->height; level++) {
         more = nodes_for(OLD_MAX + more);
         need += more;

@@ -307,15 +307,13 @@ enum aspace_error memory_set_map(struct memory_set *set, const struct map_reques
     struct removal sum = {0};
     struct area area = {.attr = request->attr};
     struct area in_the_way;
-    struct plan_walk walk;
     struct plan plan;
 
     if (map_range(set, request, why, &area.range))
         return why->code;
     area.attr.delta = area.attr.backing == ASPACE_BACKING_LINEAR ? request->pa_page - area.range.start : 0;
     edit_begin(set, area.range, &plan);
-    walk = plan_walk(&plan);
-    if (request->overlap == ASPACE_OVERLAP_FAIL && plan_walk_next(&walk, &in_the_way))
+    if (request->overlap == ASPACE_OVERLAP_FAIL && plan_first(&plan, &in_the_way))
         return refuse_overlap(area.range, &in_the_way, why);
     if (plan_cut(&plan, &area, &sum, why) || edit_reserve(set, &plan, why) || apply_unmap(set, &plan, why) ||
         backend_map(set->backend, &area, why))

@@ -87,7 +87,7 @@ enum aspace_error plan_add_part(struct plan *plan, const struct area *area, stru
 {
     struct area piece = {range_meet(area->range, range), *attr};
 
-    return plan_add(plan, &piece, why);
+    return range_empty(piece.range) ? ASPACE_OK : plan_add(plan, &piece, why);
 }
 
 /* ....AAAA[PPPP]BBBB.... : with merge=auto the pieces swallow the neighbours that are alike. */

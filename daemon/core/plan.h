@@ -27,7 +27,13 @@ struct plan {
 void plan_init(struct plan *plan, struct area_map *map, bool join, struct range range);
 void plan_free(struct plan *plan);
 
-/* A walk over the areas that touch the plan's range, in order; until plan_commit. */
+/* The first area that touches the plan's range, or false; until plan_commit. */
+static inline bool plan_first(const struct plan *plan, struct area *ret)
+{
+    return area_cursor_get(&plan->first, ret) && ret->range.start < plan->range.end;
+}
+
+/* A walk over all of them, in order; until plan_commit. */
 struct plan_walk {
     struct area_cursor cursor;
     uint64_t end;
