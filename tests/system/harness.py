@@ -20,6 +20,9 @@ ASPACECTL = os.environ.get("ASPACECTL", "aspacectl")
 SOURCE_DIR = os.environ.get("SOURCE_DIR", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 TEST_DATA = os.environ.get("TEST_DATA", os.path.join(SOURCE_DIR, "tests", "data"))
 
+# AddressSanitizer keeps freed memory back, up to 256 MiB, and that would look like growth: a little will do.
+os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=8"
+
 PATIENCE = 30          # seconds after which anything here counts as hung: generous, for sanitizer builds
 SANITIZER_MARKS = ("Sanitizer", "runtime error:", "Assertion", "assertion")
 

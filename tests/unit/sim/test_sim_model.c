@@ -221,7 +221,7 @@ static bool step_touch(struct model *m)
 static void step_write(struct model *m)
 {
     struct run run = roll_run(m);
-    uint8_t bytes[WINDOW_PAGES * ASPACE_PAGE_SIZE];
+    uint8_t bytes[WINDOW_PAGES * ASPACE_PAGE_SIZE] = {0};
     size_t skip = (size_t)roll(m, ASPACE_PAGE_SIZE);
     size_t size;
     struct area area;
