@@ -1,4 +1,4 @@
-/* Random edits against the page oracle, everything compared after each. Prints its seed; ASPACE_SEED repeats a run and
+/* Random edits, alone and in transactions, against the page oracle, everything compared after each. Prints its seed; ASPACE_SEED repeats a run and
  * ASPACE_STEPS sets its length. */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -14,6 +14,9 @@
 
 #define STEPS 20000
 
+/* Edits of one transaction: fewer than the test backend's log holds of the largest. */
+#define TRANSACTION_MOST 10
+
 struct model {
     uint64_t random;
     struct memory_set set;
@@ -23,6 +26,7 @@ struct model {
     struct refusal why;
     uint64_t long_odds; /* one range in so many may be long: 8 keeps a set thin, 400 lets it grow full */
     bool trace;
+    bool refused; /* an edit of the open transaction was */
 };
 
 /* ---- random values ---- */
@@ -69,6 +73,11 @@ static uint64_t roll_page(struct model *m, bool area_start)
     return page;
 }
 
+static uint32_t roll_tag(struct model *m)
+{
+    return one_in(m, 3) ? 1 + (uint32_t)roll(m, 4) : 0;
+}
+
 static uint16_t roll_flags(struct model *m)
 {
     return (uint16_t)roll(m, 4); /* few, so that neighbours are often alike */
@@ -99,6 +108,7 @@ static void settle(struct model *m, enum aspace_error error, enum aspace_error e
     if (m->backend->fired)
         expected = m->backend->fail_with;
     assert_int_equal(error, expected);
+    m->refused = error != ASPACE_OK;
     if (error)
         assert_int_equal(m->why.code, error);
     else if (changes)
@@ -161,7 +171,7 @@ static void step_find_free(struct model *m)
 static void roll_attr(struct model *m, struct map_request *request)
 {
     request->attr.flags = roll_flags(m);
-    request->attr.tag = one_in(m, 4);
+    request->attr.tag = roll_tag(m);
     if (!one_in(m, 3))
         return;
     request->attr.backing = ASPACE_BACKING_LINEAR;
@@ -207,8 +217,10 @@ static void step_map(struct model *m)
         expected = ASPACE_ALREADY_EXISTS;
     error = memory_set_map(&m->set, &request, &m->why, &page, &area);
     if (request.placed) {
-        if (!expect_place(m, &request.place, error, &request.range.start))
+        if (!expect_place(m, &request.place, error, &request.range.start)) {
+            m->refused = true;
             return;
+        }
         request.range.end = request.range.start + request.place.pages;
     }
     if (expected)
@@ -336,6 +348,96 @@ static void step_merge(struct model *m)
         assert_int_equal(merged, expected);
 }
 
+static void step_unmap_tag(struct model *m)
+{
+    uint32_t tag = 1 + (uint32_t)roll(m, 4);
+    uint64_t pages;
+    uint64_t expected_pages;
+    size_t removed;
+    size_t expected_removed;
+    enum aspace_error error = memory_set_unmap_tag(&m->set, tag, &m->why, &pages, &removed);
+
+    oracle_begin(&m->oracle);
+    oracle_unmap_tag(&m->oracle, tag, &expected_pages, &expected_removed);
+    settle(m, error, ASPACE_OK, expected_pages > 0);
+    if (error)
+        return;
+    assert_int_equal(pages, expected_pages);
+    assert_int_equal(removed, expected_removed);
+}
+
+static void step_protect_tag(struct model *m)
+{
+    uint32_t tag = 1 + (uint32_t)roll(m, 4);
+    uint16_t set = roll_flags(m);
+    uint16_t clear = one_in(m, 2) ? 7 : (uint16_t)(roll_flags(m) & ~set);
+    size_t changed;
+    size_t expected;
+    enum aspace_error error = memory_set_protect_tag(&m->set, tag, set, clear, &m->why, &changed);
+
+    oracle_begin(&m->oracle);
+    oracle_protect_tag(&m->oracle, tag, set, clear, &expected);
+    settle(m, error, ASPACE_OK, expected > 0);
+    if (!error)
+        assert_int_equal(changed, expected);
+}
+
+static struct move_request roll_move(struct model *m)
+{
+    struct move_request request = {.start = roll_page(m, !one_in(m, 16)),
+                                   .has_new_start = !one_in(m, 3),
+                                   .has_new_pages = one_in(m, 2),
+                                   .overlap = one_in(m, 2) ? ASPACE_OVERLAP_REPLACE : ASPACE_OVERLAP_FAIL};
+
+    request.new_start = one_in(m, 4) ? roll_page(m, true) : roll_page(m, false);
+    request.new_pages = one_in(m, 50) ? PAGE_LIMIT : roll_pages(m, range_pages(m->bounds));
+    return request;
+}
+
+/* What is expected of the move, and where it goes from and to if that is no refusal. */
+static enum aspace_error expect_move(struct model *m, const struct move_request *request, struct range *old,
+                                     struct range *to)
+{
+    uint64_t pages;
+    struct area area;
+    struct range into;
+
+    if (!oracle_find(&m->oracle, request->start, &area) || area.range.start != request->start)
+        return ASPACE_NOT_FOUND;
+    if (!request->has_new_start && !request->has_new_pages)
+        return ASPACE_INVALID_PARAM;
+    *old = area.range;
+    pages = request->has_new_pages ? request->new_pages : range_pages(*old);
+    to->start = request->has_new_start ? request->new_start : old->start;
+    to->end = to->start + pages;
+    if (to->end > m->bounds.end || (request->has_new_start && range_overlaps(*old, *to)))
+        return ASPACE_INVALID_PARAM;
+    into = request->has_new_start ? *to : (struct range){old->end, to->end};
+    if (request->overlap == ASPACE_OVERLAP_FAIL && oracle_first(&m->oracle, into, &area))
+        return ASPACE_ALREADY_EXISTS;
+    return ASPACE_OK;
+}
+
+static void step_move(struct model *m)
+{
+    struct move_request request = roll_move(m);
+    struct range old;
+    struct range to;
+    struct area area;
+    enum aspace_error expected = expect_move(m, &request, &old, &to);
+    enum aspace_error error = memory_set_move(&m->set, &request, &m->why, &area);
+
+    if (expected) {
+        settle(m, error, expected, false);
+        return;
+    }
+    oracle_begin(&m->oracle);
+    oracle_move(&m->oracle, old, to, m->backend->identities);
+    settle(m, error, ASPACE_OK, !range_equal(old, to));
+    if (!error)
+        expect_mapped(m, to, to.start, &area);
+}
+
 static void step_clear(struct model *m)
 {
     uint64_t pages;
@@ -365,29 +467,67 @@ static void step_find(struct model *m)
     assert_true(range_equal(area.range, expected.range) && area_attr_equal(&area.attr, &expected.attr));
 }
 
+static void step_transaction(struct model *m);
+
 static const struct {
     const char *name;
     unsigned weight;
     void (*run)(struct model *m);
 } step_kinds[] = {
-    {"map", 34, step_map},      {"unmap", 14, step_unmap}, {"protect", 18, step_protect},
-    {"shrink", 5, step_shrink}, {"split", 8, step_split},  {"merge", 3, step_merge},
-    {"clear", 1, step_clear},   {"find", 6, step_find},    {"find_free", 11, step_find_free},
+    {"map", 30, step_map},
+    {"unmap", 12, step_unmap},
+    {"protect", 15, step_protect},
+    {"shrink", 4, step_shrink},
+    {"split", 7, step_split},
+    {"merge", 3, step_merge},
+    {"clear", 1, step_clear},
+    {"find", 4, step_find},
+    {"find_free", 8, step_find_free},
+    {"move", 8, step_move},
+    {"unmap by tag", 1, step_unmap_tag},
+    {"protect by tag", 3, step_protect_tag},
+    {"transaction", 4, step_transaction},
 };
 
-static void step(struct model *m)
+static void run_step(struct model *m, uint64_t kinds)
 {
-    unsigned pick = (unsigned)roll(m, 100);
+    unsigned pick = (unsigned)roll(m, kinds);
     size_t i = 0;
 
     while (pick >= step_kinds[i].weight)
         pick -= step_kinds[i++].weight;
-    page_backend_fail(m->backend, one_in(m, 16) ? 1 + (unsigned)roll(m, 4) : 0,
-                      one_in(m, 2) ? ASPACE_BAD_STATE : ASPACE_DENIED);
     if (m->trace)
         fprintf(stderr, "%s\n", step_kinds[i].name);
+    m->refused = false;
     step_kinds[i].run(m);
-    oracle_expect(&m->oracle, &m->set, m->backend);
+    if (!m->set.open || !m->refused) /* else only the rollback makes them agree again */
+        oracle_expect(&m->oracle, &m->set, m->backend);
+}
+
+/* Edits up to the first refusal, which takes all back; or a dry run, which does so anyway. */
+static void step_transaction(struct model *m)
+{
+    bool dry = one_in(m, 4);
+
+    memory_set_begin(&m->set);
+    oracle_open_transaction(&m->oracle);
+    m->refused = false;
+    for (uint64_t edits = roll(m, TRANSACTION_MOST + 1); edits && !m->refused; edits--)
+        run_step(m, 100 - 4);
+    if (dry || m->refused) {
+        memory_set_rollback(&m->set);
+        oracle_rollback(&m->oracle);
+    } else {
+        memory_set_commit(&m->set);
+        oracle_commit(&m->oracle);
+    }
+}
+
+static void step(struct model *m)
+{
+    page_backend_fail(m->backend, one_in(m, 16) ? 1 + (unsigned)roll(m, one_in(m, 4) ? 20 : 4) : 0,
+                      one_in(m, 2) ? ASPACE_BAD_STATE : ASPACE_DENIED);
+    run_step(m, 100);
 }
 
 /* ---- sets ---- */
