@@ -422,7 +422,7 @@ static void a_journal_of_many_areas_puts_the_whole_tree_back(void **state)
     memory_set_commit(&f.set);
     assert_int_equal(f.set.generation, f.generation + 1);
     page_backend_expect(f.backend, &f.set.map);
-    assert_int_equal(f.set.map.held, 0);
+    assert_int_equal(f.set.map.held.nodes, 0);
     set_fixture_close(&f);
 }
 
@@ -463,10 +463,10 @@ static void nothing_stays_held_after_a_transaction(void **state)
     draw_many(&f, 'A');
     memory_set_begin(&f.set);
     assert_int_equal(clear(&f), ASPACE_OK);
-    assert_true(f.set.map.held > 0);
-    assert_true(f.set.map.held <= f.set.map.spares);
+    assert_true(f.set.map.held.nodes > 0);
+    assert_true(f.set.map.held.nodes <= f.set.map.spares);
     roll_back(&f);
-    assert_int_equal(f.set.map.held, 0);
+    assert_int_equal(f.set.map.held.nodes, 0);
     assert_null(f.set.journal.entries);
     assert_null(f.set.journal.areas);
     set_fixture_close(&f);
