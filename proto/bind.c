@@ -49,6 +49,7 @@ static const char *const type_complaints[] = {
     [TYPE_ADDR] = "an address: write \"0x...\" or a decimal string, below 2^64",
     [TYPE_SIZE] = "a size: write \"0x...\", a decimal string, or either with K, M, G or T after it, below 2^64",
     [TYPE_COUNT] = "a count: write an integer from 0 to 2^53 without fraction or exponent",
+    [TYPE_BOOL] = "true or false",
     [TYPE_NAME] = "a name: write 1 to 64 of A-Z a-z 0-9 . _ - with no . or - first",
     [TYPE_TEXT] = "a text of 1 to 1023 bytes of UTF-8 without NUL",
     [TYPE_CHOICE] = "one of ",
@@ -57,6 +58,7 @@ static const char *const type_complaints[] = {
     [TYPE_RANGE] = "a range: write [lo, hi], an array of two addresses",
     [TYPE_BASE64] = "base64 with padding (RFC 4648) in a string",
     [TYPE_HEX] = "pairs of hex digits in a string",
+    [TYPE_OPS] = "an array of operations, each with a method and params",
 };
 
 static enum aspace_error refuse_param(const struct param_spec *spec, const struct json_doc *doc, uint32_t token,

@@ -220,14 +220,14 @@ static enum aspace_error apply_move(struct memory_set *set, const struct move *m
     return ASPACE_OK;
 }
 
-/* In the map: `middle` (or nothing) instead of what lies in `range`. */
-static enum aspace_error put(struct memory_set *set, struct range range, const struct area *middle, struct refusal *why)
+/* In the map: `middle` (or nothing) instead of what lies in `range`. Adds to *sum. */
+static enum aspace_error put(struct memory_set *set, struct range range, const struct area *middle, struct removal *sum,
+                             struct refusal *why)
 {
-    struct removal sum = {0};
     struct plan plan;
 
     edit_begin(set, range, &plan);
-    if (plan_cut(&plan, middle, &sum, why) || edit_reserve(set, &plan, why))
+    if (plan_cut(&plan, middle, sum, why) || edit_reserve(set, &plan, why))
         return edit_fail(set, &plan, why);
     edit_commit(set, &plan);
     return ASPACE_OK;
@@ -235,9 +235,14 @@ static enum aspace_error put(struct memory_set *set, struct range range, const s
 
 static enum aspace_error make_move(struct memory_set *set, const struct move *m, struct refusal *why)
 {
-    if (apply_move(set, m, why) || put(set, m->old.range, NULL, why))
+    struct removal moved = {0}; /* is not gone */
+    struct removal replaced = {0};
+
+    if (apply_move(set, m, why) || put(set, m->old.range, NULL, &moved, why) ||
+        put(set, m->new.range, &m->new, &replaced, why))
         return why->code;
-    return put(set, m->new.range, &m->new, why);
+    count_removal(set, &replaced);
+    return ASPACE_OK;
 }
 
 enum aspace_error memory_set_move(struct memory_set *set, const struct move_request *request, struct refusal *why,

@@ -93,12 +93,14 @@ enum aspace_error plan_add_part(struct plan *plan, const struct area *area, stru
 /* ....AAAA[PPPP]BBBB.... : with merge=auto the pieces swallow the neighbours that are alike. */
 void plan_join(struct plan *plan)
 {
-    struct area *first = &plan->pieces[0];
-    struct area *last = &plan->pieces[plan->count - 1];
     struct area neighbour;
+    struct area *first;
+    struct area *last;
 
     if (!plan->join || !plan->count)
         return;
+    first = &plan->pieces[0];
+    last = &plan->pieces[plan->count - 1];
     if (area_map_before(plan->map, first->range.start, &neighbour) && joins(&neighbour, first)) {
         first->range.start = neighbour.range.start;
         plan_take(plan, &neighbour);

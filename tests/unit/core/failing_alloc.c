@@ -29,6 +29,11 @@ bool failing_alloc_disarm(void)
     return fired;
 }
 
+unsigned failing_alloc_count(void)
+{
+    return allocations;
+}
+
 static bool strikes(void)
 {
     return fail_at && ++allocations == fail_at;

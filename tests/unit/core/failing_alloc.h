@@ -10,4 +10,7 @@ void failing_alloc_arm(unsigned nth);
 /* Lets all pass again; whether the armed one was reached. */
 bool failing_alloc_disarm(void);
 
+/* Allocations since it was armed. */
+unsigned failing_alloc_count(void);
+
 #endif

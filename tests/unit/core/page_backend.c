@@ -47,7 +47,7 @@ static struct page_entry *change(struct page_backend *b, uint64_t page)
 
     if (b->log_count == b->log_capacity)
         fail_msg("more changes in one transaction than the log holds");
-    b->log[b->log_count++] = (struct page_undo){index, false, b->entries[index]};
+    b->log[b->log_count++] = (struct page_undo){index, false, false, b->entries[index]};
     return &b->entries[index];
 }
 
@@ -72,8 +72,9 @@ static void rollback(struct backend *backend)
         struct page_undo *undo = &b->log[--b->log_count];
         struct page_entry *entry = &b->entries[undo->index];
 
-        /* A frame that the older entry lacks was made since; one that the newer lacks comes back with the older. */
-        if (entry->frame && !undo->old.frame)
+        /* A frame that the older entry lacks was made since, or moved here and is its old place's again; one that the
+         * newer lacks comes back with the older. */
+        if (entry->frame && !undo->old.frame && !undo->moved)
             free(entry->frame);
         *entry = undo->old;
     }
@@ -164,6 +165,38 @@ static enum aspace_error protect(struct backend *backend, const struct area *pie
     for (uint64_t page = piece->range.start; page < reach(piece, fails); page++) {
         check_entry(page_backend_at(b, page), &piece->attr, page);
         change(b, page)->flags = flags;
+    }
+    return fails ? why->code : ASPACE_OK;
+}
+
+/* The entry with its frame goes from `page` to `to`; what it leads to in a linear area stays. */
+static void move_page(struct page_backend *b, uint64_t page, uint64_t to)
+{
+    struct page_entry entry = *page_backend_at(b, page);
+
+    if (page_backend_at(b, to)->identity)
+        fail_msg(PAGE " is moved over", to);
+    if (entry.backing == ASPACE_BACKING_LINEAR)
+        entry.delta += page - to;
+    *change(b, page) = (struct page_entry){0};
+    *change(b, to) = entry;
+    b->log[b->log_count - 1].moved = true;
+}
+
+static enum aspace_error move(struct backend *backend, const struct area *piece, uint64_t to, struct refusal *why)
+{
+    struct page_backend *b = self(backend);
+    bool fails = strikes(b, why);
+    struct area moved = {{to, to + range_pages(piece->range)}, {0}};
+
+    b->moves++;
+    check_piece(piece);
+    check_piece(&moved);
+    if (range_overlaps(piece->range, moved.range))
+        fail_msg("a move from " PAGE " to 0x%" PRIx64 " that overlaps itself", piece->range.start, to);
+    for (uint64_t page = piece->range.start; page < reach(piece, fails); page++) {
+        check_entry(page_backend_at(b, page), &piece->attr, page);
+        move_page(b, page, to + (page - piece->range.start));
     }
     return fails ? why->code : ASPACE_OK;
 }
@@ -291,6 +324,7 @@ static const struct backend_ops page_backend_ops = {
     .map = map,
     .unmap = unmap,
     .protect = protect,
+    .move = move,
     .commit = commit,
     .rollback = rollback,
     .prepare_write = prepare_write,
@@ -311,7 +345,7 @@ struct page_backend *page_backend_create(uint64_t base, uint64_t pages)
     b->head.ops = &page_backend_ops;
     b->base = base;
     b->pages = pages;
-    b->log_capacity = 2 * pages;
+    b->log_capacity = PAGE_BACKEND_LOG * pages;
     b->entries = calloc(pages, sizeof(*b->entries));
     b->log = calloc(b->log_capacity, sizeof(*b->log));
     assert_non_null(b->entries);

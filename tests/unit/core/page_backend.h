@@ -6,6 +6,9 @@
 #include "core/area_map.h"
 #include "core/backend.h"
 
+/* Changes that one transaction may make, in times of the universe's pages. */
+#define PAGE_BACKEND_LOG 32
+
 struct page_entry {
     uint64_t identity; /* which map call made the page; 0: nothing is mapped */
     uint64_t delta;
@@ -16,7 +19,8 @@ struct page_entry {
 
 struct page_undo {
     uint64_t index;
-    bool gone; /* by unmap: the frame goes at the commit */
+    bool gone;  /* by unmap: the frame goes at the commit */
+    bool moved; /* here: the frame is the old place's again after a rollback */
     struct page_entry old;
 };
 
@@ -30,7 +34,7 @@ struct page_backend {
     size_t log_capacity; /* taken at creation, so that edits make this backend allocate nothing */
     bool failed;         /* the open transaction can only be rolled back */
     uint64_t identities; /* handed out */
-    unsigned maps, unmaps, protects, prepares, commits, rollbacks; /* calls */
+    unsigned maps, unmaps, protects, moves, prepares, commits, rollbacks; /* calls */
     /* Fault injection. */
     unsigned operations; /* calls that may fail since page_backend_fail */
     unsigned fail_at;    /* which of them fails, from 1; 0: none */

@@ -18,13 +18,16 @@ void oracle_open(struct oracle *o, struct range bounds, enum aspace_merge merge,
     o->pages = calloc(o->count, sizeof(*o->pages));
     o->next = calloc(o->count, sizeof(*o->next));
     assert_non_null(o->pages);
+    o->before = calloc(o->count, sizeof(*o->before));
     assert_non_null(o->next);
+    assert_non_null(o->before);
 }
 
 void oracle_close(struct oracle *o)
 {
     free(o->pages);
     free(o->next);
+    free(o->before);
 }
 
 static bool alike(const struct oracle_page *a, const struct oracle_page *b)
@@ -132,6 +135,52 @@ void oracle_merge(struct oracle *o, struct range range, size_t *ret_merged)
     }
 }
 
+void oracle_unmap_tag(struct oracle *o, uint32_t tag, uint64_t *ret_pages, size_t *ret_removed)
+{
+    *ret_pages = 0;
+    *ret_removed = 0;
+    for (uint64_t i = 0; i < o->count; i++) {
+        if (!o->next[i].mapped || o->next[i].attr.tag != tag)
+            continue;
+        *ret_removed += o->next[i].first;
+        ++*ret_pages;
+        o->next[i] = (struct oracle_page){0};
+    }
+}
+
+void oracle_protect_tag(struct oracle *o, uint32_t tag, uint16_t set, uint16_t clear, size_t *ret_changed)
+{
+    *ret_changed = 0;
+    for (uint64_t i = 0; i < o->count; i++) {
+        uint16_t flags = (uint16_t)((o->next[i].attr.flags & ~clear) | set);
+
+        if (!o->next[i].mapped || o->next[i].attr.tag != tag)
+            continue;
+        *ret_changed += o->next[i].first && flags != o->next[i].attr.flags;
+        o->next[i].attr.flags = flags;
+    }
+}
+
+void oracle_move(struct oracle *o, struct range old, struct range to, uint64_t identity)
+{
+    uint64_t kept = range_pages(old) < range_pages(to) ? range_pages(old) : range_pages(to);
+    struct oracle_page *pages = calloc(range_pages(to), sizeof(*pages));
+    struct area_attr attr = o->next[old.start - o->base].attr;
+    uint64_t unmapped;
+    size_t removed;
+
+    assert_non_null(pages);
+    if (attr.backing == ASPACE_BACKING_LINEAR)
+        attr.delta += old.start - to.start;
+    for (uint64_t i = 0; i < range_pages(to); i++)
+        pages[i] =
+            (struct oracle_page){true, i == 0, i < kept ? o->next[old.start - o->base + i].identity : identity, attr};
+    oracle_unmap(o, old, &unmapped, &removed);
+    oracle_unmap(o, to, &unmapped, &removed);
+    memcpy(o->next + (to.start - o->base), pages, range_pages(to) * sizeof(*pages));
+    free(pages);
+}
+
 static size_t count_areas(const struct oracle_page *pages, uint64_t count)
 {
     size_t areas = 0;
@@ -158,7 +207,29 @@ void oracle_accept(struct oracle *o)
 
     o->pages = o->next;
     o->next = old;
-    o->generation++;
+    if (o->open)
+        o->changed = true;
+    else
+        o->generation++;
+}
+
+void oracle_open_transaction(struct oracle *o)
+{
+    memcpy(o->before, o->pages, o->count * sizeof(*o->before));
+    o->open = true;
+    o->changed = false;
+}
+
+void oracle_commit(struct oracle *o)
+{
+    o->generation += o->changed;
+    o->open = false;
+}
+
+void oracle_rollback(struct oracle *o)
+{
+    memcpy(o->pages, o->before, o->count * sizeof(*o->before));
+    o->open = false;
 }
 
 /* ---- questions ---- */
@@ -285,7 +356,8 @@ void oracle_expect(const struct oracle *o, const struct memory_set *set, struct 
     assert_int_equal(set->generation, o->generation);
     if (!area_map_validate(&set->map, problem, sizeof(problem)))
         fail_msg("the map is broken: %s", problem);
-    if (backend->log_count || backend->failed)
+    assert_int_equal(memory_set_generation(set), o->generation + (o->open && o->changed));
+    if (!o->open && (backend->log_count || backend->failed))
         fail_msg("a transaction was left open");
     for (uint64_t i = 0; i < o->count; i++) {
         const struct page_entry *entry = page_backend_at(backend, o->base + i);

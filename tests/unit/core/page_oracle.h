@@ -21,6 +21,10 @@ struct oracle {
     uint64_t generation;
     struct oracle_page *pages;
     struct oracle_page *next; /* an edit's outcome until it is accepted or dropped */
+    /* A transaction. */
+    bool open;
+    bool changed;
+    struct oracle_page *before;
 };
 
 void oracle_open(struct oracle *o, struct range bounds, enum aspace_merge merge, size_t max_areas);
@@ -33,9 +37,18 @@ void oracle_map(struct oracle *o, struct range range, const struct area_attr *at
 void oracle_protect(struct oracle *o, struct range range, uint16_t set, uint16_t clear, size_t *ret_changed);
 void oracle_split(struct oracle *o, uint64_t at);
 void oracle_merge(struct oracle *o, struct range range, size_t *ret_merged);
+void oracle_unmap_tag(struct oracle *o, uint32_t tag, uint64_t *ret_pages, size_t *ret_removed);
+void oracle_protect_tag(struct oracle *o, uint32_t tag, uint16_t set, uint16_t clear, size_t *ret_changed);
+/* The area that is `old` becomes `to`; pages beyond the old size get `identity`. */
+void oracle_move(struct oracle *o, struct range old, struct range to, uint64_t identity);
 /* Joins neighbours if the space does, and says whether the limit on areas is kept. */
 bool oracle_finish(struct oracle *o);
 void oracle_accept(struct oracle *o);
+
+/* A transaction: edits accepted in it make one generation, or are taken back. */
+void oracle_open_transaction(struct oracle *o);
+void oracle_commit(struct oracle *o);
+void oracle_rollback(struct oracle *o);
 
 /* Questions about the accepted state. */
 bool oracle_hole_in(const struct oracle *o, struct range range);
