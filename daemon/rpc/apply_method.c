@@ -125,6 +125,21 @@ static void write_end(struct apply *a, uint64_t generation, size_t areas_before)
     json_end_object(w);
 }
 
+/* The reply is written after the rollback, so an area in the way is told only if no edit before had made or changed it:
+ * what lies there again may be another. */
+static void roll_back(struct call *call)
+{
+    const struct area_map *map = &call->space->set.map;
+    struct refusal *why = &call->why;
+    struct area seen;
+    struct area now;
+    bool told = why->has_conflict && area_map_find(map, page_of(why->conflict), &seen);
+
+    memory_set_rollback(&call->space->set);
+    why->has_conflict = told && area_map_find(map, page_of(why->conflict), &now) &&
+                        range_equal(seen.range, now.range) && area_attr_equal(&seen.attr, &now.attr);
+}
+
 enum aspace_error space_apply(struct call *call)
 {
     struct memory_set *set = &call->space->set;
@@ -147,7 +162,7 @@ enum aspace_error space_apply(struct call *call)
     if (call->out->failed)
         error = refuse_no_memory(&call->why);
     if (error || a.dry_run)
-        memory_set_rollback(set);
+        roll_back(call);
     else
         memory_set_commit(set);
     call->space->tags.keep = false;

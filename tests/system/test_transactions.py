@@ -135,6 +135,18 @@ class Apply(TransactionCase):
         self.check()
         self.assertEqual(self.on("space.info")["resident"], "0x0")
 
+    def test_the_area_in_the_way_is_told_if_it_still_is_there(self):
+        self.create()
+        self.map(BASE, PAGE, "r--", tag="old")
+        there = self.on("area.list")["areas"][0]
+        again = map_op(BASE, tag="new")
+        error = self.refused(ALREADY_EXISTS, "space.apply", space=self.space, ops=[map_op(BASE + PAGE), again])
+        self.assertEqual(error["data"]["conflict"], there)
+        # Here it is an area that the transaction made, where now the old one is again, or nothing.
+        for ops in ([op("area.unmap", start=BASE, size=PAGE), again, again], [map_op(BASE + PAGE)] * 2):
+            error = self.refused(ALREADY_EXISTS, "space.apply", space=self.space, ops=ops)
+            self.assertNotIn("conflict", error["data"])
+
     def test_frames_used_up_midway_are_all_given_back(self):
         self.create(ram="64K")
         self.map(BASE, PAGE, backing="eager")

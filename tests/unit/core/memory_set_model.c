@@ -526,7 +526,7 @@ static void prefill(struct model *m)
 uint64_t model_open(struct model *m, uint64_t most)
 {
     static const uint64_t sizes[] = {1, 2, 12, 40, 200, 600, 1500};
-    bool deep = most >= DEEP_PAGES && one_in(m, 16);
+    bool deep = one_in(m, 16);
     uint64_t wanted = deep ? DEEP_PAGES : sizes[roll(m, sizeof(sizes) / sizeof(*sizes))];
     uint64_t pages = wanted < most ? wanted : most;
     uint64_t bases[] = {0, 16, 1000003, PAGE_LIMIT - pages};
