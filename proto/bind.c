@@ -354,7 +354,7 @@ static const struct method *op_method(const struct json_doc *doc, uint32_t token
 enum aspace_error op_bind(const struct json_doc *doc, uint32_t token, struct refusal *why,
                           const struct method **ret_method, struct params *ret)
 {
-    uint32_t params = json_member(doc, token, "params");
+    uint32_t params = doc->tokens[token].type == JSON_OBJECT ? json_member(doc, token, "params") : 0;
 
     if (doc->tokens[token].type != JSON_OBJECT || doc->tokens[token].count != 1 + (params != 0))
         return bad_op(why, "an operation is an object of method and params, and nothing else");

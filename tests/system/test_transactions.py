@@ -209,6 +209,15 @@ class Apply(TransactionCase):
         self.refused_unchanged(INVALID_PARAMS, "space.apply", ops=[], dry_run="yes")
         self.refused(NOT_FOUND, "space.apply", space="nobody", ops=[])
 
+    def test_an_operation_that_is_an_array_ends_the_daemon_in_no_way(self):
+        self.create()
+        for items in (49, 4979, 4980, 5000):  # also where the tokens fill their list, or end in a fresh part of it
+            for ops in ([[1] * items], [op("space.clear"), [1, 1, 1, [1]] + [1] * items]):
+                self.refused(INVALID_PARAMS, "space.apply", space=self.space, ops=ops)
+                self.peer.send(json.dumps([json.loads(harness.request_text(
+                    "space.apply", {"space": self.space, "ops": ops}))]) + "\n")
+                self.assertError(self.peer.reply()[0]["error"], INVALID_PARAMS)
+
     def test_if_generation_is_looked_at_outside_and_inside(self):
         self.create()
         self.map(BASE)
