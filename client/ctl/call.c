@@ -7,6 +7,8 @@
 #include "ctl/verbs.h"
 
 #define FIRST_CAPACITY 65536
+/* No input that makes sense is larger; an endless one is. */
+#define INPUT_MAX ((size_t)256 << 20)
 
 int read_all(int fd, char **ret, size_t *ret_size)
 {
@@ -33,6 +35,10 @@ int read_all(int fd, char **ret, size_t *ret_size)
         size += (size_t)n;
         if (capacity - size > 1)
             continue;
+        if (capacity >= INPUT_MAX) {
+            free(data);
+            return -EFBIG;
+        }
         capacity *= 2;
         larger = realloc(data, capacity);
         if (!larger)

@@ -36,7 +36,8 @@ int run_read(struct session *s, const struct args *args);  /* memory.c */
 int run_write(struct session *s, const struct args *args); /* memory.c */
 int run_apply(struct session *s, struct args *args);       /* apply.c */
 
-/* All bytes of `fd` into a new buffer, NUL-terminated, that the caller frees. 0 or a negative errno value. call.c */
+/* All bytes of `fd` into a new buffer, NUL-terminated, that the caller frees. 0 or a negative errno value, -EFBIG
+ * for more than 256 MiB. call.c */
 int read_all(int fd, char **ret, size_t *ret_size);
 
 /* Params that the library takes, an object or an array: checked here for the sake of a better message. call.c */

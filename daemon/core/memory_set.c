@@ -124,8 +124,8 @@ enum aspace_error memory_set_find_free(const struct memory_set *set, const struc
         return ASPACE_OK;
     refuse(why, ASPACE_NOT_FOUND, "no free range of " ADDR " bytes, aligned to " ADDR ", from " ADDR " to " ADDR,
            page_addr(place->pages), page_addr(place->align), page_addr(window.start), page_addr(window.end) - 1);
-    why->hint = "data.largest_hole is the largest one there; unmap something, ask for less, or widen the window";
     if (!range_empty(window) && area_map_largest_hole(&set->map, window, &hole)) {
+        why->hint = "data.largest_hole is the largest one there; unmap something, ask for less, or widen the window";
         why->has_hole = true;
         why->hole_start = page_addr(hole.start);
         why->hole_size = range_bytes(hole);
@@ -269,7 +269,7 @@ enum aspace_error refuse_overlap(struct range range, const struct area *in_the_w
     refuse(why, ASPACE_ALREADY_EXISTS, "the range from " ADDR " to " ADDR " overlaps the area from " ADDR " to " ADDR,
            page_addr(range.start), range_last(range), page_addr(in_the_way->range.start),
            range_last(in_the_way->range));
-    why->hint = "leave out start (any) to have it placed, or map with overlap=replace (--replace)";
+    why->hint = "choose another place, or unmap what is in the way in the same step: overlap=replace (--replace)";
     why->has_conflict = true;
     why->conflict = page_addr(in_the_way->range.start);
     return why->code;
