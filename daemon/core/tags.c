@@ -74,6 +74,7 @@ static enum aspace_error sweep(struct tags *tags, const struct area_map *map, st
         tags->count--;
     }
     free(used);
+    tags->lowest = 0;
     rehash(tags);
     return ASPACE_OK;
 }
@@ -107,13 +108,12 @@ static enum aspace_error make_room(struct tags *tags, const struct area_map *map
     return tags->count >= tags->capacity / 2 ? grow(tags, why) : ASPACE_OK;
 }
 
-static uint32_t free_id(const struct tags *tags)
+/* The lowest free index; there is one. All steps between two sweeps together are no more than the capacity. */
+static uint32_t free_index(struct tags *tags)
 {
-    uint32_t i = tags->count; /* without sweeps the ids are dense */
-
-    while (tags->texts[i % tags->capacity])
-        i++;
-    return i % tags->capacity;
+    while (tags->texts[tags->lowest])
+        tags->lowest++;
+    return tags->lowest;
 }
 
 enum aspace_error tags_intern(struct tags *tags, const struct area_map *map, const char *text, struct refusal *why,
@@ -134,7 +134,7 @@ enum aspace_error tags_intern(struct tags *tags, const struct area_map *map, con
     if (!copy)
         return refuse_no_memory(why);
     memcpy(copy, text, size);
-    index = free_id(tags);
+    index = free_index(tags);
     tags->texts[index] = copy;
     tags->count++;
     *slot_of(tags, copy) = index + 1;

@@ -10,6 +10,7 @@ struct tags {
     uint32_t *slots; /* open hash table of ids; 0 is empty */
     uint32_t count;
     uint32_t capacity; /* of texts; the hash table has twice as many slots, a power of two */
+    uint32_t lowest;   /* no index below it is free */
     bool keep;         /* nothing is dropped: areas that are gone may come back with their tags */
 };
 

@@ -146,6 +146,28 @@ static void a_full_table_half_of_whose_tags_are_carried_grows(void **state)
     area_map_clear(&map);
 }
 
+/* Each new text looks for a free id; were it from the middle on, a table whose upper half is carried cost n * n. */
+static void a_swept_table_gives_its_free_ids_again_from_the_lowest(void **state)
+{
+    struct area_map map;
+    struct tags tags = {0};
+    uint32_t capacity = 64;
+
+    (void)state;
+    area_map_init(&map, (struct range){0, 100000});
+    for (unsigned i = 0; i < capacity; i++)
+        carry(&map, i, intern_number(&tags, &map, i));
+    assert_int_equal(tags.capacity, capacity);
+    area_map_clear(&map);
+    for (unsigned i = capacity / 2 + 1; i < capacity; i++)
+        carry(&map, i, i + 1);
+    for (unsigned i = 0; i < capacity / 2; i++)
+        assert_int_equal(intern_number(&tags, &map, capacity + i), i + 1);
+    assert_int_equal(tags.lowest, capacity / 2 - 1);
+    tags_free(&tags);
+    area_map_clear(&map);
+}
+
 static void the_longest_tag_is_kept_whole(void **state)
 {
     struct area_map map;
@@ -172,6 +194,7 @@ int main(void)
         cmocka_unit_test(carried_tags_keep_their_ids_while_the_table_grows),
         cmocka_unit_test(a_table_with_few_carried_tags_stays_small),
         cmocka_unit_test(a_full_table_half_of_whose_tags_are_carried_grows),
+        cmocka_unit_test(a_swept_table_gives_its_free_ids_again_from_the_lowest),
         cmocka_unit_test(the_longest_tag_is_kept_whole),
     };
 
