@@ -12,6 +12,8 @@
 #include "rpc/dispatch.h"
 
 #define READ_CHUNK 65536
+/* An empty buffer of replies larger than this is given back. */
+#define REPLIES_KEEP (256 * 1024)
 /* How long a connection that we end waits for its peer to take the last reply and close. */
 #define LINGER_MS 2000
 
@@ -83,13 +85,21 @@ static void end(struct connection *c)
 
 /* ---- Out ---- */
 
+/* The replies in flight are out. */
+static void land(struct connection *c)
+{
+    c->flight.size = 0;
+    c->sent = 0;
+    if (c->flight.capacity > REPLIES_KEEP)
+        json_writer_free(&c->flight);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     struct connection *c = write->handle->data;
 
     c->writing = false;
-    c->flight.size = 0;
-    c->sent = 0;
+    land(c);
     if (status < 0)
         connection_close(c);
     else
@@ -123,8 +133,7 @@ static void flush(struct connection *c)
     }
     c->sent = n > 0 ? (size_t)n : 0;
     if (c->sent == c->flight.size) {
-        c->flight.size = 0;
-        c->sent = 0;
+        land(c);
         return;
     }
     buffer = uv_buf_init(c->flight.data + c->sent, (unsigned)(c->flight.size - c->sent));
@@ -151,6 +160,8 @@ static void answer_framed(struct connection *c)
     json_bytes(&c->out, c->body.data, c->body.size);
     c->out.failed |= c->body.failed;
     c->body.size = 0;
+    if (c->body.capacity > REPLIES_KEEP)
+        json_writer_free(&c->body);
 }
 
 static void answer(struct connection *c, const char *text, size_t size)

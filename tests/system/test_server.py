@@ -13,7 +13,7 @@ import threading
 import time
 
 import harness
-from harness import ASPACED, PATIENCE, Daemon, Peer, request_text
+from harness import ASPACED, PATIENCE, Daemon, Peer, header_framed, request_text
 
 PING = request_text("daemon.ping") + "\n"
 
@@ -403,6 +403,16 @@ class BadPeers(harness.DaemonCase):
             peer.close()
 
         self.beside_a_good_client(flood)
+
+    def test_a_peer_that_has_taken_a_large_reply_keeps_no_memory_of_the_daemon(self):
+        before = self.daemon.resident()
+        batch = json.dumps([json.loads(request_text("rpc.discover", None, n)) for n in range(500)])
+        for text in (batch + "\n", None):
+            with Peer(self.daemon.path) as peer:
+                peer.send(text or header_framed(batch))
+                self.assertEqual(len(json.loads(peer.line() if text else peer.message())), 500)
+                self.eventually(lambda: self.daemon.resident() - before < 16 << 20,
+                                "the memory of a reply that is out is given back", 5)
 
     def good_for_a_while(self):
         limit = time.monotonic() + 1
