@@ -80,6 +80,8 @@ static const enum aspace_error edit_errors[] = {ASPACE_INVALID_PARAM, ASPACE_BAD
                                                 ASPACE_NO_MEMORY,     ASPACE_CONFLICT,  0};
 static const enum aspace_error page_errors[] = {ASPACE_INVALID_PARAM, ASPACE_BAD_STATE,   ASPACE_NOT_FOUND,
                                                 ASPACE_NO_MEMORY,     ASPACE_UNSUPPORTED, 0};
+static const enum aspace_error write_errors[] = {
+    ASPACE_INVALID_PARAM, ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, ASPACE_DENIED, ASPACE_UNSUPPORTED, 0};
 
 static const enum aspace_error map_errors[] = {
     ASPACE_INVALID_PARAM, ASPACE_ALREADY_EXISTS, ASPACE_BAD_STATE, ASPACE_NOT_FOUND,
@@ -425,7 +427,7 @@ const struct method methods[] = {
     [METHOD_MEMORY_READ] = {METHOD(MEMORY_READ), .summary = "Read bytes", .traits = METHOD_ON_SPACE,
                             PARAMS(read_params), FIELDS(read_fields), .errors = page_errors, .verb = "read"},
     [METHOD_MEMORY_WRITE] = {METHOD(MEMORY_WRITE), .summary = "Write bytes", .traits = METHOD_ON_SPACE | METHOD_MUTATES,
-                             PARAMS(write_params), FIELDS(write_fields), .errors = page_errors, .verb = "write"},
+                             PARAMS(write_params), FIELDS(write_fields), .errors = write_errors, .verb = "write"},
     [METHOD_INJECT_SET] = {METHOD(INJECT_SET), .summary = "Make backend operations of a space fail, to try refusals",
                            .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(inject_set_params),
                            FIELDS(inject_set_fields), .errors = inject_errors, .verb = "inject"},

@@ -139,6 +139,11 @@ enum aspace_error memory_write(struct call *call)
 
     if (read_bytes(call, &bytes, &size))
         return call->why.code;
+    if (size == 0) {
+        free(bytes);
+        return call_refuse_param(call, ASPACE_INVALID_PARAM, call_has(call, PARAM_DATA) ? PARAM_DATA : PARAM_HEX,
+                                 "there are no bytes to write");
+    }
     if (space_write(call->space, call_number(call, PARAM_ADDR), bytes, size, &call->why) == ASPACE_OK) {
         json_begin_object(call->out);
         json_name(call->out, "written");

@@ -922,6 +922,11 @@ class Memory(harness.DaemonCase):
                 self.refused_unchanged(NOT_FOUND, "memory.write", addr=addr, data=b64(b"z" * size))
         self.assertEqual(self.on("memory.read", addr=0x10000, size=0x1000)["data"], b64(bytes(0x1000)))
 
+    def test_a_write_of_no_bytes_is_an_invalid_param_that_names_them(self):
+        for name in ("data", "hex"):
+            error = self.refused(INVALID_PARAM, "memory.write", space=self.space, addr=0, **{name: ""})
+            self.assertEqual(error["data"]["param"], name)
+
     def test_a_read_or_write_outside_the_space_is_an_invalid_param(self):
         self.map(TOP - 0x1000, 0x1000)
         for addr, size in ((TOP, 1), (TOP - 1, 2), ("0xffffffffffffffff", 1), ("0xffffffffffffffff", 2)):
