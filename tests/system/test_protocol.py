@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import random
 import time
 
 import harness
@@ -227,44 +228,177 @@ class HeaderFraming(harness.DaemonCase):
         self.assertEqual(self.answer(PING), PONG)
 
 
-class Strictness(harness.DaemonCase):
-    def files(self, prefix):
-        found = sorted(glob.glob(os.path.join(harness.TEST_DATA, "json-test-suite", "**", prefix + "_*.json"),
-                                 recursive=True))
-        self.assertTrue(found, "no files of the JSON test suite in " + harness.TEST_DATA)
-        return found
+class Pieces(harness.DaemonCase):
+    """A stream of both good and bad messages is answered the same however its bytes are cut."""
 
-    def answers(self, files):
-        """[(name, reply)] through one connection each, header framed, since some files hold line feeds."""
-        for path in files:
-            with open(path, "rb") as file:
-                data = file.read()
-            with self.open() as peer:
-                peer.send(header_framed(data))
+    options = ("--max-message", "65536")
+
+    def messages(self):
+        """(text, what is answered): every kind of answer that closes nothing."""
+        on = {"space": self.space}
+        long_name = "x" * 30000
+        return [
+            request_text("space.create", {"name": self.space}), request_text("area.map", dict(on, start=0x1000, size=0x1000, flags="rw-")),
+            "{nonsense", request_text("area.find", dict(on, addr=0x1000)), '{"jsonrpc":"2.0","method":"daemon.ping"}',
+            "[]", "[1,%s]" % PING, request_text("no.such"), request_text("area.split", on), "{}",
+            request_text("daemon.ping", None, "\u00e9\U0001f600"), request_text(long_name),
+            request_text("area.unmap", dict(on, start=0x1000, size=0x1000)), request_text("space.destroy", on), PING,
+        ]
+
+    def answers(self, stream, cuts):
+        """All that comes back when the pieces between the cuts are sent apart."""
+        with self.open() as peer:
+            for low, high in zip([0] + cuts, cuts + [len(stream)]):
+                peer.send(stream[low:high])
+                if len(cuts) < 50:
+                    time.sleep(0.001)  # so that they come apart, too
+            peer.half_close()
+            rest = peer.rest()
+        # Replies may overtake one another, but each is what it is.
+        return sorted(rest.splitlines() if stream[:1] == b"{" else rest.split(b"Content-Length: "))
+
+    def check_cuts(self, stream, whole):
+        seed = int(os.environ.get("ASPACE_SEED", str(random.randrange(1 << 32))))
+        print("seed", seed)
+        numbers = random.Random(seed)
+        ends = [at + 1 for at, byte in enumerate(stream) if byte == 0x0a]
+        for cuts in ([], list(range(1, len(stream))), ends, [end - 1 for end in ends],
+                     *(sorted(numbers.sample(range(1, len(stream)), numbers.randrange(1, 40))) for _ in range(20))):
+            self.assertEqual(self.answers(stream, cuts), whole, "cut at %s" % cuts[:40])
+
+    def test_lines_are_answered_the_same_wherever_they_are_cut(self):
+        messages = self.messages()
+        stream = "".join(text + "\r\n" for text in messages).encode()
+        whole = self.answers(stream, [])
+        self.assertEqual(len(whole), len(messages) - 1)  # one is a notification
+        self.check_cuts(stream, whole)
+
+    def test_header_framed_messages_are_answered_the_same_wherever_they_are_cut(self):
+        messages = self.messages()
+        stream = b"".join(header_framed(text) for text in messages)
+        whole = self.answers(stream, [])
+        self.assertEqual(len(whole), len(messages))  # one is a notification; what is before the first header is empty
+        self.check_cuts(stream, whole)
+
+    def test_a_header_framed_stream_that_is_half_closed_gets_every_reply(self):
+        self.peer.send(b"".join(header_framed(request_text("daemon.info", None, n)) for n in range(1000)))
+        self.peer.half_close()
+        self.assertEqual([json.loads(self.peer.message())["id"] for _ in range(1000)], list(range(1000)))
+        self.assertEqual(self.peer.rest(), b"")
+
+    def test_a_header_framed_message_cut_short_by_a_half_close_is_none(self):
+        whole = header_framed(PING)
+        for size in range(1, len(whole)):
+            with self.subTest(size=size), self.open() as peer:
+                peer.send(whole + whole[:size])
                 peer.half_close()
-                raw = b""
-                while peer.fill():
-                    pass
-                raw = peer.buffer
-            yield os.path.basename(path), raw.partition(b"\r\n\r\n")[2]
+                self.assertEqual(json.loads(peer.message()), PONG)
+                self.assertEqual(peer.rest(), b"")
 
-    def test_every_text_that_must_be_refused_gets_a_parse_error(self):
-        for name, raw in self.answers(self.files("n")):
-            with self.subTest(name=name):
-                reply = json.loads(raw)
-                self.assertError(reply["error"], PARSE_ERROR)
-                self.assertIsNone(reply["id"])
+    def test_a_line_in_a_header_framed_connection_and_a_header_in_a_line_connection_are_errors(self):
+        with self.open() as peer:
+            peer.send(header_framed(PING) + (PING + "\n").encode())
+            self.assertEqual(json.loads(peer.message()), PONG)
+            peer.half_close()
+            self.assertNotIn(b"result", peer.rest())
+        with self.open() as peer:
+            peer.send((PING + "\n").encode() + header_framed(PING) + b"\n")
+            self.assertEqual(peer.reply(), PONG)
+            self.assertError(peer.reply()["error"], PARSE_ERROR)  # "Content-Length: 50"
+            self.assertEqual(peer.reply(), PONG)
 
-    def test_no_text_that_must_be_accepted_gets_a_parse_error(self):
-        for name, raw in self.answers(self.files("y")):
-            with self.subTest(name=name):
-                self.assertNotIn(b"-32700", raw)
-                self.assertIn(b"-32600", raw)
 
-    def test_no_text_of_either_choice_gets_anything_but_an_error(self):
-        for name, raw in self.answers(self.files("i")):
+class Strictness(harness.DaemonCase):
+    """The public JSON test suite, each file as it is, byte for byte."""
+
+    # A line can hold no line feed, so what these say cannot be said in one; the first n_ two are blank as a line.
+    BLANK_LINES = {"n_single_space.json", "n_structure_no_data.json"}
+    MANY_LINES = {"y_array_with_1_and_newline.json", "y_object_with_newlines.json"}
+
+    def files(self, prefix, count):
+        """[(name, bytes)], which must be so many: a suite that is not there passes nothing."""
+        found = sorted(glob.glob(os.path.join(harness.TEST_DATA, "json-test-suite", prefix + "_*.json")))
+        self.assertEqual(len(found), count, "the JSON test suite in " + harness.TEST_DATA)
+        for path in found:
+            with open(path, "rb") as file:
+                yield os.path.basename(path), file.read()
+
+    def framed(self, data):
+        """The reply to `data` as the one message of a header-framed connection."""
+        with self.open() as peer:
+            peer.send(header_framed(data))
+            peer.half_close()
+            reply = json.loads(peer.message())
+            self.assertEqual(peer.rest(), b"")
+            return reply
+
+    def lines(self, data):
+        """The replies to `data` and a line feed, after a request that has chosen the framing and before another."""
+        with self.open() as peer:
+            peer.send(PING.encode() + b"\n" + data + b"\n" + PING.encode() + b"\n")
+            peer.half_close()
+            replies = [json.loads(line) for line in peer.rest().splitlines()]
+        self.assertEqual([replies[0], replies[-1]], [PONG, PONG])
+        return replies[1:-1]
+
+    def assertParseError(self, reply):
+        self.assertError(reply["error"], PARSE_ERROR)
+        self.assertIsNone(reply["id"])
+
+    def assertNoParseError(self, reply):
+        for one in reply if isinstance(reply, list) else [reply]:
+            self.assertError(one["error"], INVALID_REQUEST)
+
+    def test_each_of_the_188_texts_that_must_be_refused_gets_a_parse_error_header_framed(self):
+        for name, data in self.files("n", 188):
             with self.subTest(name=name):
-                self.assertTrue(b"-32700" in raw or b"-32600" in raw, raw)
+                self.assertParseError(self.framed(data))
+
+    def test_each_of_the_188_texts_that_must_be_refused_gets_a_parse_error_as_a_line(self):
+        for name, data in self.files("n", 188):
+            with self.subTest(name=name):
+                replies = self.lines(data)
+                if name in self.BLANK_LINES:
+                    self.assertEqual(replies, [])
+                    continue
+                self.assertParseError(replies[0])
+                self.assertEqual(len(replies), data.rstrip(b"\n").count(b"\n") + 1)
+
+    def test_no_text_that_must_be_accepted_gets_a_parse_error_header_framed(self):
+        for name, data in self.files("y", 95):
+            with self.subTest(name=name):
+                self.assertNoParseError(self.framed(data))
+
+    def test_no_text_that_must_be_accepted_gets_a_parse_error_as_a_line(self):
+        many = set()
+        for name, data in self.files("y", 95):
+            if b"\n" in data.rstrip(b"\n"):
+                many.add(name)
+                continue
+            with self.subTest(name=name):
+                replies = self.lines(data)
+                self.assertEqual(len(replies), 1)
+                self.assertNoParseError(replies[0])
+        self.assertEqual(many, self.MANY_LINES)
+
+    def test_each_text_of_either_choice_gets_one_error_in_both_framings(self):
+        for name, data in self.files("i", 35):
+            with self.subTest(name=name):
+                framed = self.framed(data)
+                self.assertIn((framed[0] if isinstance(framed, list) else framed)["error"]["code"],
+                              (PARSE_ERROR, INVALID_REQUEST))
+                if b"\n" not in data:
+                    self.assertEqual(self.lines(data), [framed])
+
+    def test_a_thousand_bad_texts_on_one_connection_close_nothing(self):
+        bad = [data for _, data in self.files("n", 188) if len(data) < 1000] * 6
+        stream = header_framed(PING) + b"".join(header_framed(data) for data in bad) + header_framed(PING)
+        self.assertGreater(len(bad), 1000)
+        self.peer.send(stream)
+        self.assertEqual(json.loads(self.peer.message()), PONG)
+        for _ in bad:
+            self.assertParseError(json.loads(self.peer.message()))
+        self.assertEqual(json.loads(self.peer.message()), PONG)
 
 
 class Envelope(harness.DaemonCase):
