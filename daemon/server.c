@@ -10,6 +10,7 @@
 #include "aspace/version.h"
 #include "base/log.h"
 #include "base/socket_path.h"
+#include "daemon/workers.h"
 #include "net/net.h"
 #include "net/socket_file.h"
 #include "rpc/service.h"
@@ -27,6 +28,7 @@ struct server {
     struct socket_file file;
     struct service service;
     struct net net;
+    struct worker_pool pool;
 };
 
 static void on_grace(uv_timer_t *timer)
@@ -62,13 +64,22 @@ static void on_shutdown(struct net *net)
     stop(net->data);
 }
 
+static void on_closed(struct service *service)
+{
+    struct server *server = service->owner;
+
+    worker_pool_stop(&server->pool);
+    uv_close((uv_handle_t *)&server->grace, NULL);
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        uv_close((uv_handle_t *)&server->signals[i], NULL);
+}
+
+/* The last connection is closed: what still runs for peers that have left ends first. */
 static void on_stopped(struct net *net)
 {
     struct server *server = net->data;
 
-    uv_close((uv_handle_t *)&server->grace, NULL);
-    for (size_t i = 0; i < STOP_SIGNALS; i++)
-        uv_close((uv_handle_t *)&server->signals[i], NULL);
+    service_close(&server->service, on_closed);
 }
 
 static void start_signals(struct server *server)
@@ -99,8 +110,14 @@ static bool tell_ready(int fd)
 
 static void run_loop(struct server *server, const struct config *config)
 {
-    int error;
+    int error = worker_pool_start(&server->pool, &server->loop);
 
+    if (error) {
+        log_line(LOG_ERROR, "cannot start the worker threads: %s", uv_strerror(error));
+        return;
+    }
+    server->service.workers = &server->pool.workers;
+    server->service.owner = server;
     server->net.data = server;
     server->net.on_shutdown = on_shutdown;
     server->net.on_stopped = on_stopped;
@@ -108,6 +125,8 @@ static void run_loop(struct server *server, const struct config *config)
     server->file.fd = -1;
     if (error) {
         log_line(LOG_ERROR, "cannot listen on %s: %s", server->file.path, uv_strerror(error));
+        worker_pool_stop(&server->pool);
+        uv_run(&server->loop, UV_RUN_DEFAULT);
         return;
     }
     log_line(LOG_INFO, "version %s listens on %s (pid %ld)", ASPACE_VERSION, server->file.path, (long)getpid());

@@ -161,6 +161,13 @@ enum method_traits {
     METHOD_MUTATES = 2,       /* changes something */
     METHOD_RETURNS_SPACE = 4, /* the result is a Space; `fields` is empty */
     METHOD_IN_APPLY = 8,      /* may be an operation of space.apply */
+    METHOD_MAKES_SPACE = 16,  /* makes a space called `name` */
+    METHOD_ENDS_SPACE = 32,   /* ends the space it is on */
+    /* What it may take long over, so that it then runs beside the loop: */
+    METHOD_BY_RANGE = 64,  /* the pages of `size` or `new_size` */
+    METHOD_BY_SPACE = 128, /* all that is in the space */
+    METHOD_MAPS = 256,     /* with METHOD_BY_RANGE: makes pages real that are not there yet */
+    METHOD_MANY = 512,     /* its operations together */
 };
 
 struct method {

@@ -10,7 +10,8 @@
     X(message, UINT64_C(1) << 20, 256, UINT64_C(1) << 30, "bytes of one message from a peer")                          \
     X(connections, 1024, 1, 1 << 20, "connections at once")                                                            \
     X(pending, UINT64_C(4) << 20, 4096, UINT64_C(1) << 32,                                                             \
-      "bytes of unsent replies past which a connection is not read from")                                              \
+      "bytes of unsent replies and messages being answered past which a connection is not read from")                  \
+    X(inflight, 256, 1, 1 << 16, "messages of one connection being answered, past which it is not read from")          \
     X(reply, UINT64_C(64) << 20, 4096, UINT64_C(1) << 32,                                                              \
       "bytes of replies to one batch past which its other requests are refused")                                       \
     X(spaces, 1024, 1, 1 << 20, "spaces at once")                                                                      \

@@ -98,6 +98,9 @@ struct backend_ops {
     void (*check)(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg);
     void (*count_frames)(struct backend *backend, struct frame_counts *ret);
 
+    /* Whether the thread that has called the backend up to now must end, and another one call it from here on. */
+    bool (*thread_spent)(struct backend *backend);
+
     /* Frees the backend and all that it holds. Never NULL. */
     void (*destroy)(struct backend *backend);
 };

@@ -48,12 +48,12 @@ enum aspace_error registry_reserve(struct registry *registry, const char *name, 
         why->param = "name";
         return why->code;
     }
-    if (registry->count == registry->limit) {
+    if (registry->count + registry->reserved >= registry->limit) {
         refuse(why, ASPACE_BUSY, "the limit of %zu spaces is reached", registry->limit);
         why->hint = "destroy a space, or start the daemon with a larger --max-spaces";
         return why->code;
     }
-    if (registry->count == registry->capacity) {
+    if (registry->count + registry->reserved == registry->capacity) {
         size_t capacity = registry->capacity ? registry->capacity * 2 : 16;
         struct space **spaces = realloc(registry->spaces, capacity * sizeof(*spaces));
 
@@ -62,7 +62,13 @@ enum aspace_error registry_reserve(struct registry *registry, const char *name, 
         registry->spaces = spaces;
         registry->capacity = capacity;
     }
+    registry->reserved++;
     return ASPACE_OK;
+}
+
+void registry_unreserve(struct registry *registry)
+{
+    registry->reserved--;
 }
 
 void registry_add(struct registry *registry, struct space *space)
@@ -72,13 +78,13 @@ void registry_add(struct registry *registry, struct space *space)
     memmove(&registry->spaces[i + 1], &registry->spaces[i], (registry->count - i) * sizeof(*registry->spaces));
     registry->spaces[i] = space;
     registry->count++;
+    registry->reserved--;
 }
 
-void registry_destroy(struct registry *registry, struct space *space)
+void registry_remove(struct registry *registry, struct space *space)
 {
     size_t i = position(registry, space->name);
 
     registry->count--;
     memmove(&registry->spaces[i], &registry->spaces[i + 1], (registry->count - i) * sizeof(*registry->spaces));
-    space_destroy(space);
 }

@@ -8,7 +8,8 @@ struct registry {
     struct space **spaces; /* sorted by name */
     size_t count;
     size_t capacity;
-    size_t limit; /* at most this many spaces */
+    size_t reserved; /* places kept for spaces being made */
+    size_t limit;    /* at most this many spaces */
 };
 
 void registry_init(struct registry *registry, size_t limit);
@@ -18,13 +19,15 @@ void registry_free(struct registry *registry);
 /* NULL if there is none of that name. The registry's. */
 struct space *registry_find(const struct registry *registry, const char *name);
 
-/* Whether a space `name` could be added now: AlreadyExists, Busy at the limit, NoMemory; takes the room for it. */
+/* Keeps a place for a space `name`, until registry_add or registry_unreserve: AlreadyExists, Busy at the limit,
+ * NoMemory. */
 enum aspace_error registry_reserve(struct registry *registry, const char *name, struct refusal *why);
+void registry_unreserve(struct registry *registry);
 
-/* Adds a space after registry_reserve of its name; the registry owns it. Cannot fail. */
+/* Adds a space in the place that was kept for it; the registry owns it. Cannot fail. */
 void registry_add(struct registry *registry, struct space *space);
 
-/* Takes it out and destroys it. */
-void registry_destroy(struct registry *registry, struct space *space);
+/* Takes it out; the caller owns it. */
+void registry_remove(struct registry *registry, struct space *space);
 
 #endif

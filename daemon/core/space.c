@@ -34,23 +34,36 @@ enum aspace_error space_create(const struct space_options *options, struct backe
     return ASPACE_OK;
 }
 
+void space_family_leave(struct space_family *family)
+{
+    if (family && --family->members == 0)
+        free(family);
+}
+
 void space_destroy(struct space *space)
 {
     memory_set_free(&space->set);
     tags_free(&space->tags);
     inject_free(&space->inject);
     space->backend->ops->destroy(space->backend);
+    space_family_leave(space->family);
     free(space->tag);
     free(space);
 }
 
-uint64_t space_resident(const struct space *space)
+struct space_summary space_summarize(const struct space *space)
 {
-    struct frame_counts frames = {0};
+    const struct memory_set *set = &space->set;
+    struct space_summary summary = {set->generation, set->map.count, set->map.pages, {0}};
 
     if (space->backend->ops->count_frames)
-        space->backend->ops->count_frames(space->backend, &frames);
-    return frames.data << ASPACE_PAGE_BITS;
+        space->backend->ops->count_frames(space->backend, &summary.frames);
+    return summary;
+}
+
+struct space_summary space_seen(const struct space *space)
+{
+    return space->away ? space->summary : space_summarize(space);
 }
 
 enum aspace_error space_map(struct space *space, struct map_request *request, const char *tag, struct refusal *why,

@@ -6,6 +6,21 @@
 #include "core/memory_set.h"
 #include "core/tags.h"
 
+/* What a space tells of itself to those that do not own it. */
+struct space_summary {
+    uint64_t generation;
+    size_t areas;
+    uint64_t pages;             /* mapped */
+    struct frame_counts frames; /* all 0 for a backend without frames */
+};
+
+/* Spaces that share something (frames of one RAM): one of them at a time is touched. Allocated by who makes the second
+ * member, and freed with the last one. */
+struct space_family {
+    size_t members; /* and whoever else keeps it */
+    bool busy;      /* one of them is being touched by another thread */
+};
+
 struct space {
     char name[ASPACE_NAME_MAX + 1];
     char *tag;        /* the space's own, or NULL */
@@ -14,6 +29,10 @@ struct space {
     struct tags tags;
     struct inject inject;
     struct backend *backend;
+    struct space_family *family;  /* NULL: it shares nothing */
+    bool away;                    /* another thread has it: the loop's thread looks at `summary` alone */
+    struct space_summary summary; /* as it was when it went away */
+    void *lane;                   /* the thread that it lives on (rpc's); NULL: any */
 };
 
 struct space_options {
@@ -30,8 +49,13 @@ enum aspace_error space_create(const struct space_options *options, struct backe
                                struct space **ret);
 void space_destroy(struct space *space);
 
-/* Bytes of data frames that the space holds; 0 for a backend without frames. */
-uint64_t space_resident(const struct space *space);
+/* One member less; frees the family after the last one. NULL is allowed. */
+void space_family_leave(struct space_family *family);
+
+/* How it stands now. By its owner. */
+struct space_summary space_summarize(const struct space *space);
+/* How it stands, or stood when it went away. By the loop's thread. */
+struct space_summary space_seen(const struct space *space);
 
 /* memory_set_map with a tag by its text (NULL: none). */
 enum aspace_error space_map(struct space *space, struct map_request *request, const char *tag, struct refusal *why,

@@ -26,6 +26,7 @@ static void forget(struct connection *c)
     *c->link = c->next;
     if (c->next)
         c->next->link = c->link;
+    peer_leave(&c->peer);
     frame_free(&c->in);
     json_writer_free(&c->out);
     json_writer_free(&c->flight);
@@ -144,32 +145,55 @@ static void flush(struct connection *c)
 
 /* ---- In ---- */
 
-/* One message in newline framing: its reply goes straight to the output. */
-static void answer_line(struct connection *c, const char *text, size_t size)
+/* A reply in the connection's framing. */
+static void put_reply(struct connection *c, const char *text, size_t size)
 {
-    if (dispatch_message(c->net->service, text, size, &c->out))
+    char header[48];
+    int n;
+
+    if (c->in.mode == FRAME_HEADERS) {
+        n = snprintf(header, sizeof(header), "Content-Length: %zu\r\n\r\n", size);
+        json_bytes(&c->out, header, (size_t)n);
+        json_bytes(&c->out, text, size);
+    } else {
+        json_bytes(&c->out, text, size);
         json_bytes(&c->out, "\n", 1);
+    }
 }
 
 static void answer_framed(struct connection *c)
 {
-    char header[48];
-    int n = snprintf(header, sizeof(header), "Content-Length: %zu\r\n\r\n", c->body.size);
-
-    json_bytes(&c->out, header, (size_t)n);
-    json_bytes(&c->out, c->body.data, c->body.size);
+    put_reply(c, c->body.data, c->body.size);
     c->out.failed |= c->body.failed;
     c->body.size = 0;
     if (c->body.capacity > REPLIES_KEEP)
         json_writer_free(&c->body);
 }
 
+/* In newline framing a reply goes straight to the output. */
 static void answer(struct connection *c, const char *text, size_t size)
 {
-    if (c->in.mode != FRAME_HEADERS)
-        answer_line(c, text, size);
-    else if (dispatch_message(c->net->service, text, size, &c->body))
+    bool framed = c->in.mode == FRAME_HEADERS;
+    struct json_writer *out = framed ? &c->body : &c->out;
+
+    if (dispatch_message(c->net->service, &c->peer, text, size, out) != DISPATCHED_REPLY)
+        return;
+    if (framed)
         answer_framed(c);
+    else
+        json_bytes(&c->out, "\n", 1);
+}
+
+/* The answer to a message that took longer. */
+static void on_answer(struct peer *peer, const char *text, size_t size)
+{
+    struct connection *c = (struct connection *)peer;
+
+    if (size)
+        put_reply(c, text, size);
+    c->out.failed |= !text;
+    if (!c->pumping)
+        pump(c);
 }
 
 static void refuse_bytes(struct connection *c, enum aspace_error code, const char *message)
@@ -194,9 +218,16 @@ static void refuse_long(struct connection *c)
     refuse_bytes(c, ASPACE_INVALID_REQUEST, message);
 }
 
+static bool is_full(const struct connection *c)
+{
+    const struct limits *limits = &c->net->service->limits;
+
+    return unsent(c) + c->peer.in_flight_bytes > limits->pending || c->peer.in_flight >= limits->inflight;
+}
+
 static bool may_take_more(const struct connection *c)
 {
-    return !c->finishing && !c->closing && !c->out.failed && unsent(c) <= c->net->service->limits.pending;
+    return !c->finishing && !c->closing && !c->out.failed && !is_full(c);
 }
 
 /* Works through the whole messages that are there, until replies pile up. */
@@ -279,25 +310,29 @@ static void set_reading(struct connection *c, bool wanted)
         connection_close(c);
 }
 
+/* Everything is said, and nothing more will come. */
+static bool is_over(const struct connection *c)
+{
+    return c->finishing && unsent(c) == 0 && c->peer.in_flight == 0;
+}
+
 /* Moves everything on as far as it goes: messages, replies, reading, the end. */
 static void pump(struct connection *c)
 {
-    for (;;) {
-        size_t before;
+    bool full;
 
+    c->pumping = true;
+    do {
         take_messages(c);
         if (c->out.failed) {
             log_line(LOG_ERROR, "out of memory for a reply: a connection is closed");
             connection_close(c);
         }
-        before = unsent(c);
+        full = is_full(c);
         flush(c);
-        if (c->closing)
-            return;
-        if (before <= c->net->service->limits.pending || unsent(c) > c->net->service->limits.pending)
-            break; /* else replies had piled up and are gone now: there may be messages left */
-    }
-    if (c->finishing && unsent(c) == 0)
+    } while (!c->closing && full && !is_full(c)); /* replies had piled up and are gone: there may be messages left */
+    c->pumping = false;
+    if (is_over(c))
         end(c);
     set_reading(c, c->discard || (may_take_more(c) && !c->in.eof));
 }
@@ -307,7 +342,7 @@ void connection_finish(struct connection *c)
     c->finishing = true;
     set_reading(c, c->discard);
     flush(c);
-    if (!c->closing && unsent(c) == 0)
+    if (!c->closing && is_over(c))
         end(c);
 }
 
@@ -349,6 +384,7 @@ static struct connection *connection_new(struct net *net)
     if (!c)
         return NULL;
     c->net = net;
+    c->peer.answer = on_answer;
     frame_init(&c->in, net->service->limits.message);
     uv_pipe_init(net->listener.loop, &c->pipe, 0);
     uv_timer_init(net->listener.loop, &c->linger);

@@ -4,8 +4,10 @@
 
 #include "net/net.h"
 #include "proto/frame.h"
+#include "rpc/peer.h"
 
 struct connection {
+    struct peer peer;
     uv_pipe_t pipe;
     uv_timer_t linger;
     uv_write_t write;
@@ -24,6 +26,7 @@ struct connection {
     bool discard;   /* finishing with bytes of the peer's still to come: they are dropped */
     size_t dropped; /* so many by now */
     bool closing;
+    bool pumping;
     unsigned open_handles;
 };
 

@@ -2,28 +2,39 @@
 #ifndef RPC_CALL_H
 #define RPC_CALL_H
 
+#include "proto/rpc.h"
 #include "rpc/service.h"
 
+struct peer;
+
+/* Handlers of METHOD_ON_SPACE methods may run on any thread, and touch their space and what they are given alone; the
+ * others run on the loop's thread. */
 struct call {
     struct service *service;
+    struct peer *peer; /* who asks; the loop's thread alone looks at it */
+    struct rpc_request request;
     const struct method *method;
     const struct params *params;
     struct space *space;     /* of a METHOD_ON_SPACE method; a handler that destroys it sets NULL */
+    struct space *made;      /* by a METHOD_MAKES_SPACE method: the handler sets it, request_finish registers it */
     struct json_writer *out; /* a handler writes the result, one JSON value, here */
     struct refusal why;
+    enum aspace_error code; /* how it ended */
+    bool reserved;          /* it has a place in the registry for what it makes */
+    uint64_t began;         /* clock_ns() */
 };
 
 /* Writes the result and returns ASPACE_OK, or fills call->why and returns its code (what it wrote is then dropped).
  * Handlers of methods that mutate write nothing before they have succeeded, and little after. */
 typedef enum aspace_error call_handler(struct call *call);
 
-/* Runs the handler of call->method. dispatch.c */
+/* Runs the handler of call->method. request.c */
 call_handler call_run;
 
-/* Conflict unless the parameter if_generation is absent or matches. dispatch.c */
+/* Conflict unless the parameter if_generation is absent or matches. request.c */
 enum aspace_error call_check_generation(struct call *call);
 
-/* Writes the members of an error's data that need the space: conflict, largest hole. dispatch.c */
+/* Writes the members of an error's data that need the space: conflict, largest hole. request.c */
 void write_error_details(struct json_writer *out, const struct refusal *why, const struct space *space);
 
 /* Room kept for the result of a mutating method, so that it cannot fail after the fact: two areas with the longest
@@ -74,7 +85,8 @@ enum aspace_error call_bounds(struct call *call, enum param_id id, struct range 
 /* ---- Core to JSON ---- */
 
 void write_area(struct json_writer *w, const struct space *space, const struct area *area);
-void write_space(struct json_writer *w, const struct space *space);
+/* The Space as the summary has it; the rest of a space never changes. */
+void write_space(struct json_writer *w, const struct space *space, const struct space_summary *summary);
 /* A member `name` that is an Area, or null if `present` is false. */
 void write_area_member(struct json_writer *w, const char *name, const struct space *space, const struct area *area,
                        bool present);

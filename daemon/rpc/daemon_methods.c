@@ -131,17 +131,14 @@ static void write_spaces(struct json_writer *w, const struct registry *registry)
     uint64_t areas = 0;
 
     for (size_t i = 0; i < registry->count; i++) {
-        struct space *space = registry->spaces[i];
-        struct frame_counts one = {0};
+        struct space_summary one = space_seen(registry->spaces[i]);
 
-        areas += space->set.map.count;
-        if (space->backend->ops->count_frames)
-            space->backend->ops->count_frames(space->backend, &one);
-        sum.total += one.total;
-        sum.used += one.used;
-        sum.data += one.data;
-        sum.tables += one.tables;
-        sum.shared += one.shared;
+        areas += one.areas;
+        sum.total += one.frames.total;
+        sum.used += one.frames.used;
+        sum.data += one.frames.data;
+        sum.tables += one.frames.tables;
+        sum.shared += one.frames.shared;
     }
     write_count(w, "spaces", registry->count);
     write_count(w, "areas", areas);

@@ -1,92 +1,26 @@
-/* Dispatch over the method table. */
+/* Dispatch: from a message to its requests, each answered at once or later. */
 #include "rpc/dispatch.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 #include "base/clock.h"
-#include "proto/rpc.h"
-#include "rpc/call.h"
+#include "rpc/exchange.h"
 
-static call_handler *const handlers[METHOD_COUNT] = {
-    [METHOD_RPC_DISCOVER] = rpc_discover,
-    [METHOD_DAEMON_PING] = daemon_ping,
-    [METHOD_DAEMON_INFO] = daemon_info,
-    [METHOD_DAEMON_STATS] = daemon_stats,
-    [METHOD_DAEMON_SHUTDOWN] = daemon_shutdown,
-    [METHOD_SPACE_CREATE] = space_create_method,
-    [METHOD_SPACE_DESTROY] = space_destroy_method,
-    [METHOD_SPACE_CLEAR] = space_clear_method,
-    [METHOD_SPACE_LIST] = space_list,
-    [METHOD_SPACE_INFO] = space_info,
-    [METHOD_SPACE_CHECK] = space_check_method,
-    [METHOD_AREA_MAP] = area_map_method,
-    [METHOD_AREA_UNMAP] = area_unmap,
-    [METHOD_AREA_PROTECT] = area_protect,
-    [METHOD_AREA_SHRINK] = area_shrink,
-    [METHOD_AREA_SPLIT] = area_split,
-    [METHOD_AREA_MERGE] = area_merge,
-    [METHOD_AREA_MOVE] = area_move,
-    [METHOD_SPACE_APPLY] = space_apply,
-    [METHOD_AREA_FIND] = area_find,
-    [METHOD_AREA_FIND_FREE] = area_find_free,
-    [METHOD_AREA_OVERLAPS] = area_overlaps,
-    [METHOD_AREA_LIST] = area_list,
-    [METHOD_PAGE_WALK] = page_walk,
-    [METHOD_MEMORY_ACCESS] = memory_access,
-    [METHOD_MEMORY_READ] = memory_read,
-    [METHOD_MEMORY_WRITE] = memory_write,
-    [METHOD_INJECT_SET] = inject_set,
-    [METHOD_INJECT_CLEAR] = inject_clear,
-    [METHOD_INJECT_LIST] = inject_list,
-};
-
-/* A place in the output to come back to. */
-struct mark {
+/* A message while its requests are gone through. */
+struct message {
+    struct service *service;
+    struct peer *peer;
+    const char *text;
     size_t size;
-    bool comma;
+    struct json_writer *out;
+    size_t start;              /* of the reply in `out` */
+    struct exchange *exchange; /* from the first request on that is answered later, with all that follow */
+    bool batch;
 };
 
-static struct mark mark_here(const struct json_writer *out)
-{
-    return (struct mark){out->size, out->comma};
-}
+/* ---- Replies that need no method ---- */
 
-static void back_to(struct json_writer *out, struct mark mark)
-{
-    out->size = mark.size;
-    out->comma = mark.comma;
-    out->failed = false;
-}
-
-/* ---- Error replies ---- */
-
-void write_error_details(struct json_writer *out, const struct refusal *why, const struct space *space)
-{
-    struct area area;
-
-    if (space) {
-        json_name(out, "space");
-        json_string(out, space->name);
-    }
-    if (why->has_conflict && space && area_map_find(&space->set.map, page_of(why->conflict), &area))
-        write_area_member(out, "conflict", space, &area, true);
-    if (why->has_hole) {
-        json_name(out, "largest_hole");
-        json_begin_object(out);
-        json_name(out, "start");
-        json_hex(out, why->hole_start);
-        json_name(out, "size");
-        json_hex(out, why->hole_size);
-        json_end_object(out);
-    }
-}
-
-static void write_refusal(struct json_writer *out, const struct rpc_request *request, const struct refusal *why,
-                          const struct space *space)
+static void write_refusal(struct json_writer *out, const struct rpc_request *request, const struct refusal *why)
 {
     rpc_begin_error(out, request, why);
-    write_error_details(out, why, space);
     rpc_end_error(out);
 }
 
@@ -96,204 +30,175 @@ void dispatch_refuse(struct json_writer *out, enum aspace_error code, const char
 
     refuse(&why, code, "%s", message);
     out->comma = false;
-    write_refusal(out, NULL, &why, NULL);
+    write_refusal(out, NULL, &why);
 }
 
-/* ---- One request ---- */
-
-/* How much of an unknown method's name is shown: whole characters of UTF-8 within `most` bytes. */
-static int shown_bytes(const char *text, size_t size, size_t most)
+/* Reads the request at `token` into the call. False if there is none: that is then answered. */
+static bool read_request(struct call *call, const struct json_doc *doc, uint32_t token)
 {
-    if (size <= most)
-        return (int)size;
-    while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
-        most--;
-    return (int)most;
+    if (rpc_read_request(doc, token, &call->why, &call->request) == ASPACE_OK)
+        return true;
+    call->service->unreadable++;
+    write_refusal(call->out, &call->request, &call->why);
+    return false;
 }
 
-static const struct method *find_method(struct call *call, const struct rpc_request *request)
-{
-    const struct json_token *token = &request->doc->tokens[request->method];
-    const char *text = request->doc->text + token->start;
-    const struct method *method = NULL;
-    char name[64];
-    size_t size;
+/* ---- Later ---- */
 
-    if (json_unescape(request->doc, request->method, name, sizeof(name), &size))
-        method = method_by_name(name, size);
-    if (!method) {
-        refuse(&call->why, ASPACE_METHOD_NOT_FOUND, "there is no method \"%.*s\"",
-               shown_bytes(text, token->end - token->start, 80), text);
-        call->why.hint = "rpc.discover lists the methods";
+/* What is answered already moves from the output to the exchange. */
+static bool begin_exchange(struct message *m)
+{
+    struct json_writer *out = m->out;
+    size_t begin = m->start + (m->batch ? 1 : 0); /* the bracket stays behind */
+
+    m->exchange = exchange_new(m->service, m->peer, m->text, m->size);
+    if (!m->exchange)
+        return false;
+    m->exchange->batch = m->batch;
+    if (out->size > begin)
+        json_raw(&m->exchange->before, out->data + begin, out->size - begin);
+    m->exchange->bytes = m->exchange->before.size;
+    out->size = m->start;
+    return true;
+}
+
+/* The job's request, up to its place in the queue of its space; one that fails before, or is about no space, ends here. */
+static void queue(struct job *job, uint32_t token)
+{
+    struct exchange *x = job->exchange;
+    struct call *call = &job->call;
+
+    call->began = clock_ns();
+    if (!read_request(call, &x->doc, token)) {
+        exchange_job_done(job);
+        return;
     }
-    return method;
+    if (request_bind(call, &job->params) == ASPACE_OK && actors_add(x->service, job, &call->why) == ASPACE_OK)
+        return;
+    request_refuse(call);
+    request_finish(call);
+    exchange_job_done(job);
 }
 
-static enum aspace_error find_space(struct call *call)
+static void answer_later(struct message *m, uint32_t token)
 {
-    const char *name = call_text(call, PARAM_SPACE);
+    struct job *job = exchange_add(m->exchange);
 
-    call->space = registry_find(&call->service->registry, name);
-    if (!call->space)
-        return call_refuse_param(call, ASPACE_NOT_FOUND, PARAM_SPACE, "there is no space named %s", name);
-    return ASPACE_OK;
+    if (job)
+        queue(job, token);
+    else
+        m->exchange->failed = true;
 }
 
-enum aspace_error call_check_generation(struct call *call)
-{
-    uint64_t generation = call->space->set.generation;
+/* ---- Now ---- */
 
-    if (!call_has(call, PARAM_IF_GENERATION) || call_number(call, PARAM_IF_GENERATION) == generation)
-        return ASPACE_OK;
-    call_refuse_param(call, ASPACE_CONFLICT, PARAM_IF_GENERATION,
-                      "the space is at generation %" PRIu64 ", not %" PRIu64, generation,
-                      call_number(call, PARAM_IF_GENERATION));
-    call->why.hint = "read the space again and decide anew";
-    return call->why.code;
+/* Whether the bound call cannot be answered at once. */
+static bool must_wait(const struct call *call)
+{
+    return call->service->workers &&
+           (actors_busy(call->service, call) || request_needs_lane(call) || request_is_long(call));
 }
 
-enum aspace_error call_run(struct call *call)
+static void answer_now(struct call *call)
 {
-    return handlers[call->method->id](call);
-}
-
-/* Everything between the envelope and the handler. */
-static enum aspace_error run(struct call *call, const struct rpc_request *request)
-{
-    struct params *params = &call->service->params;
-
-    if (method_bind(call->method, request->doc, request->params, &call->why, params))
-        return call->why.code;
-    call->params = params;
-    if (call->method->traits & METHOD_ON_SPACE) {
-        if (find_space(call) || call_check_generation(call))
-            return call->why.code;
-    }
-    if ((call->method->traits & METHOD_MUTATES) && !json_writer_reserve(call->out, CALL_RESULT_MAX))
-        return refuse_no_memory(&call->why);
-    if (call_run(call))
-        return call->why.code;
-    return call->out->failed ? refuse_no_memory(&call->why) : ASPACE_OK;
-}
-
-static void count(struct service *service, const struct call *call, enum aspace_error code, uint64_t began)
-{
-    struct method_stats *stats = &service->methods[call->method->id];
-
-    histogram_add(&stats->latency, clock_ns() - began);
-    stats->errors += code != ASPACE_OK;
-}
-
-static void dispatch_request(struct service *service, const struct rpc_request *request, struct json_writer *out)
-{
-    uint64_t began = clock_ns();
-    struct mark mark = mark_here(out);
-    struct call call = {.service = service, .out = out};
-    enum aspace_error code = ASPACE_METHOD_NOT_FOUND;
-
-    rpc_begin_result(out, request);
-    call.method = find_method(&call, request);
-    if (call.method) {
-        code = run(&call, request);
-        count(service, &call, code, began);
-    } else {
-        service->unreadable++;
-    }
-    if (code == ASPACE_OK) {
-        rpc_end_result(out);
-        if (out->failed)
-            code = refuse_no_memory(&call.why);
-    }
-    if (code != ASPACE_OK) {
-        back_to(out, mark);
-        write_refusal(out, request, &call.why, call.space);
-    }
-    if (!request->id)
-        back_to(out, mark);
+    if (request_start(call))
+        request_refuse(call);
+    else
+        request_execute(call);
+    request_finish(call);
 }
 
 /* One element of a message: whatever stands there. */
-static void dispatch_value(struct service *service, uint32_t token, struct json_writer *out)
+static void answer(struct message *m, uint32_t token)
 {
-    struct rpc_request request;
-    struct refusal why;
+    struct call call = {.service = m->service, .peer = m->peer, .out = m->out, .began = clock_ns()};
 
-    if (rpc_read_request(&service->doc, token, &why, &request)) {
-        service->unreadable++;
-        write_refusal(out, &request, &why, NULL);
+    if (m->exchange) {
+        answer_later(m, token);
         return;
     }
-    dispatch_request(service, &request, out);
-}
-
-/* A short batch can ask for more reply than there is memory: past the limit the rest is refused, unexecuted. */
-static void refuse_rest(struct service *service, uint32_t token, struct json_writer *out)
-{
-    struct rpc_request request;
-    struct refusal why;
-
-    if (rpc_read_request(&service->doc, token, &why, &request) == ASPACE_OK) {
-        if (!request.id)
-            return;
-        refuse(&why, ASPACE_BUSY,
-               "the replies to this batch pass the limit of %" PRIu64 " bytes; this request was not run",
-               service->limits.reply);
-        why.hint = "send fewer requests in one batch, or start the daemon with a larger --max-reply";
+    if (!read_request(&call, &m->service->doc, token))
+        return;
+    if (request_bind(&call, &m->service->params)) {
+        request_refuse(&call);
+        request_finish(&call);
+        return;
     }
-    write_refusal(out, &request, &why, NULL);
+    request_find_space(&call);
+    if (!must_wait(&call)) {
+        answer_now(&call);
+    } else if (begin_exchange(m)) {
+        answer_later(m, token);
+    } else {
+        refuse_no_memory(&call.why);
+        request_refuse(&call);
+        request_finish(&call);
+    }
 }
 
-static void dispatch_batch(struct service *service, struct json_writer *out)
+/* Past the limit on replies the rest is refused, unexecuted. */
+static void leave_out(struct message *m, uint32_t token)
 {
-    const struct json_doc *doc = &service->doc;
-    size_t start = out->size;
+    struct call call = {.service = m->service, .out = m->out};
+
+    if (read_request(&call, &m->service->doc, token))
+        request_leave_out(&call);
+}
+
+static void answer_batch(struct message *m)
+{
+    const struct json_doc *doc = &m->service->doc;
 
     if (doc->tokens[0].count == 0) {
-        service->unreadable++;
-        dispatch_refuse(out, ASPACE_INVALID_REQUEST, "a batch holds at least one request");
+        m->service->unreadable++;
+        dispatch_refuse(m->out, ASPACE_INVALID_REQUEST, "a batch holds at least one request");
         return;
     }
-    json_begin_array(out);
-    for (uint32_t token = 1; token < doc->count && !out->failed; token = doc->tokens[token].next) {
-        if (out->size - start > service->limits.reply)
-            refuse_rest(service, token, out);
+    m->batch = true;
+    json_begin_array(m->out);
+    for (uint32_t token = 1; token < doc->count && !m->out->failed; token = doc->tokens[token].next) {
+        if (!m->exchange && m->out->size - m->start > m->service->limits.reply)
+            leave_out(m, token);
         else
-            dispatch_value(service, token, out);
+            answer(m, token);
     }
-    json_end_array(out);
+    if (m->exchange)
+        return;
+    json_end_array(m->out);
+    if (!m->out->failed && m->out->size == m->start + 2)
+        m->out->size = m->start; /* "[]": nothing but notifications */
 }
 
-static void refuse_text(struct service *service, enum aspace_error code, struct json_writer *out)
+static void refuse_text(struct message *m, enum aspace_error code)
 {
+    const struct json_doc *doc = &m->service->doc;
     struct refusal why;
 
+    m->service->unreadable++;
     if (code == ASPACE_NO_MEMORY)
         refuse_no_memory(&why);
     else
-        refuse(&why, code, "%s at byte %zu", service->doc.error, service->doc.error_at);
-    write_refusal(out, NULL, &why, NULL);
+        refuse(&why, code, "%s at byte %zu", doc->error, doc->error_at);
+    write_refusal(m->out, NULL, &why);
 }
 
-bool dispatch_message(struct service *service, const char *text, size_t size, struct json_writer *out)
+enum dispatched dispatch_message(struct service *service, struct peer *peer, const char *text, size_t size,
+                                 struct json_writer *out)
 {
-    struct mark mark;
-    enum aspace_error code;
-    bool batch;
+    struct message m = {service, peer, text, size, out, out->size, NULL, false};
+    enum aspace_error code = json_read(&service->doc, text, size);
 
     out->comma = false;
-    mark = mark_here(out);
     service->messages++;
-    code = json_read(&service->doc, text, size);
-    batch = code == ASPACE_OK && service->doc.tokens[0].type == JSON_ARRAY;
-    if (code) {
-        service->unreadable++;
-        refuse_text(service, code, out);
-    } else if (batch) {
-        dispatch_batch(service, out);
-    } else {
-        dispatch_value(service, 0, out);
+    if (code)
+        refuse_text(&m, code);
+    else if (service->doc.tokens[0].type == JSON_ARRAY)
+        answer_batch(&m);
+    else
+        answer(&m, 0);
+    if (m.exchange) {
+        exchange_complete(m.exchange);
+        return DISPATCHED_LATER;
     }
-    if (batch && !out->failed && out->size == mark.size + 2)
-        back_to(out, mark); /* "[]": nothing but notifications */
-    return out->failed || out->size > mark.size;
+    return out->failed || out->size > m.start ? DISPATCHED_REPLY : DISPATCHED_SILENT;
 }

@@ -7,13 +7,30 @@
 #include "core/registry.h"
 #include "proto/methods.h"
 
+struct actor;
+struct workers;
+
 struct method_stats {
     uint64_t errors;
     struct histogram latency; /* in ns; its count is the number of requests */
 };
 
+/* The queues of spaces that have requests running or waiting (rpc/actor.h). */
+struct actors {
+    struct actor **list; /* sorted by name */
+    size_t count;
+    size_t capacity;
+    struct actor *ready;
+    bool pumping;
+};
+
+struct service;
+typedef void service_fn(struct service *service);
+
 struct service {
     struct registry registry;
+    struct actors actors;
+    struct workers *workers; /* borrowed; NULL: everything runs on the loop's thread, while the sender waits */
     struct limits limits;
     uint64_t started_ns;
     bool shutdown; /* daemon.shutdown was asked for: finish pending replies and exit */
@@ -27,10 +44,19 @@ struct service {
 
     struct json_doc doc;  /* used again for every message */
     struct params params; /* and for every request */
+
+    service_fn *on_closed; /* see service_close */
+    size_t closing;        /* spaces ending on threads of their own */
+    void *owner;           /* of on_closed, for its use */
 };
 
 void service_init(struct service *service, const struct limits *limits);
-/* Destroys all spaces. */
+/* After the last message: lets everything end that still runs, ends the spaces that live on threads of their own, and
+ * calls on_closed, perhaps before it returns. */
+void service_close(struct service *service, service_fn *on_closed);
+/* Something has ended: goes on with service_close. */
+void service_ended(struct service *service);
+/* Destroys all spaces; nothing runs any more. */
 void service_free(struct service *service);
 
 #endif

@@ -32,27 +32,25 @@ static enum aspace_error create_sim(struct call *call, struct space_options *opt
 
 enum aspace_error space_create_method(struct call *call)
 {
-    struct registry *registry = &call->service->registry;
     struct space_options options = {
         .name = call_text(call, PARAM_NAME),
         .tag = call_text(call, PARAM_TAG),
         .merge = (enum aspace_merge)call_number(call, PARAM_MERGE),
         .max_areas = call->service->limits.areas,
     };
+    struct space_summary summary;
     struct backend *backend;
-    struct space *space;
 
-    if (registry_reserve(registry, options.name, &call->why) || create_sim(call, &options, &backend) ||
-        space_create(&options, backend, &call->why, &space))
+    if (create_sim(call, &options, &backend) || space_create(&options, backend, &call->why, &call->made))
         return call->why.code;
-    registry_add(registry, space);
-    write_space(call->out, space);
+    summary = space_summarize(call->made);
+    write_space(call->out, call->made, &summary);
     return ASPACE_OK;
 }
 
 enum aspace_error space_destroy_method(struct call *call)
 {
-    registry_destroy(&call->service->registry, call->space);
+    space_destroy(call->space);
     call->space = NULL;
     json_begin_object(call->out);
     json_end_object(call->out);
@@ -79,8 +77,11 @@ enum aspace_error space_list(struct call *call)
     json_begin_object(call->out);
     json_name(call->out, "spaces");
     json_begin_array(call->out);
-    for (size_t i = 0; i < registry->count; i++)
-        write_space(call->out, registry->spaces[i]);
+    for (size_t i = 0; i < registry->count; i++) {
+        struct space_summary summary = space_seen(registry->spaces[i]);
+
+        write_space(call->out, registry->spaces[i], &summary);
+    }
     json_end_array(call->out);
     json_end_object(call->out);
     return ASPACE_OK;
@@ -88,7 +89,9 @@ enum aspace_error space_list(struct call *call)
 
 enum aspace_error space_info(struct call *call)
 {
-    write_space(call->out, call->space);
+    struct space_summary summary = space_summarize(call->space);
+
+    write_space(call->out, call->space, &summary);
     return ASPACE_OK;
 }
 

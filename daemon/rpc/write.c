@@ -39,7 +39,7 @@ void write_area_member(struct json_writer *w, const char *name, const struct spa
         json_null(w);
 }
 
-void write_space(struct json_writer *w, const struct space *space)
+void write_space(struct json_writer *w, const struct space *space, const struct space_summary *summary)
 {
     const struct memory_set *set = &space->set;
 
@@ -59,11 +59,11 @@ void write_space(struct json_writer *w, const struct space *space)
     json_name(w, "merge");
     json_string(w, merge_names[set->merge]);
     json_name(w, "generation");
-    json_uint(w, set->generation);
+    json_uint(w, summary->generation);
     json_name(w, "areas");
-    json_uint(w, set->map.count);
-    write_hex_member(w, "mapped", page_addr(set->map.pages));
-    write_hex_member(w, "resident", space_resident(space));
+    json_uint(w, summary->areas);
+    write_hex_member(w, "mapped", page_addr(summary->pages));
+    write_hex_member(w, "resident", page_addr(summary->frames.data));
     if (space->tag) {
         json_name(w, "tag");
         json_string(w, space->tag);

@@ -494,6 +494,8 @@ static void a_registry_without_memory_refuses_and_keeps_its_spaces(void **state)
         if (registry_reserve(&registry, name, &why)) {
             assert_int_equal(why.code, ASPACE_NO_MEMORY);
             failures++;
+        } else {
+            registry_unreserve(&registry);
         }
         failing_alloc_disarm();
         assert_int_equal(registry.count, i);

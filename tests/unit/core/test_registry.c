@@ -76,6 +76,7 @@ static void a_name_that_is_taken_is_refused(void **state)
     assert_int_equal(registry_reserve(&registry, "one", &why), ASPACE_ALREADY_EXISTS);
     assert_string_equal(why.param, "name");
     assert_int_equal(registry_reserve(&registry, "One", &why), ASPACE_OK);
+    registry_unreserve(&registry);
     registry_free(&registry);
 }
 
@@ -83,6 +84,7 @@ static void the_limit_on_spaces_is_busy_until_one_goes(void **state)
 {
     struct registry registry;
     struct refusal why;
+    struct space *one;
     unsigned destroyed = 0;
 
     (void)state;
@@ -92,7 +94,9 @@ static void the_limit_on_spaces_is_busy_until_one_goes(void **state)
     assert_int_equal(registry_reserve(&registry, "three", &why), ASPACE_BUSY);
     assert_non_null(why.hint);
     assert_int_equal(registry_reserve(&registry, "two", &why), ASPACE_ALREADY_EXISTS);
-    registry_destroy(&registry, registry_find(&registry, "one"));
+    one = registry_find(&registry, "one");
+    registry_remove(&registry, one);
+    space_destroy(one);
     assert_int_equal(destroyed, 1);
     assert_null(registry_find(&registry, "one"));
     assert_non_null(registry_find(&registry, "two"));
@@ -101,12 +105,29 @@ static void the_limit_on_spaces_is_busy_until_one_goes(void **state)
     assert_int_equal(destroyed, 3);
 }
 
+static void a_place_that_is_kept_counts_until_it_is_given_up(void **state)
+{
+    struct registry registry;
+    struct refusal why;
+
+    (void)state;
+    registry_init(&registry, 2);
+    add(&registry, "one", NULL);
+    assert_int_equal(registry_reserve(&registry, "two", &why), ASPACE_OK);
+    assert_int_equal(registry_reserve(&registry, "three", &why), ASPACE_BUSY);
+    registry_unreserve(&registry);
+    add(&registry, "three", NULL);
+    assert_int_equal(registry.count, 2);
+    registry_free(&registry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spaces_are_listed_in_order_of_name),
         cmocka_unit_test(every_space_is_found_by_its_name_alone),
         cmocka_unit_test(a_name_that_is_taken_is_refused),
+        cmocka_unit_test(a_place_that_is_kept_counts_until_it_is_given_up),
         cmocka_unit_test(the_limit_on_spaces_is_busy_until_one_goes),
     };
 

@@ -84,7 +84,7 @@ static void bytes_written_over_pages_and_areas_are_read_back(void **state)
     assert_int_equal(space_read(f.space, addr + size - 1, around, 2, &f.why), ASPACE_OK);
     assert_int_equal(around[0], bytes[size - 1]);
     assert_int_equal(around[1], 0);
-    assert_int_equal(space_resident(f.space), 7 * P);
+    assert_int_equal(space_summarize(f.space).frames.data, 7);
     free(bytes);
     free(back);
     space_destroy(f.space);
@@ -284,7 +284,7 @@ static void an_access_that_fails_at_its_second_page_gives_the_first_ones_frame_b
         space_access(f.space, 21 * P - 4, 8, ASPACE_ACCESS_WRITE, ASPACE_MODE_USER, &f.why, &access, &area, &has_area),
         ASPACE_NO_MEMORY);
     assert_true(access.pa == 99 && area.range.start == 7 && !has_area); /* the results are untouched */
-    assert_int_equal(space_resident(f.space), 0);
+    assert_int_equal(space_summarize(f.space).frames.data, 0);
     page_backend_expect(f.backend, &f.space->set.map);
     space_destroy(f.space);
 }
@@ -313,7 +313,7 @@ static void what_the_backend_lacks_is_unsupported(void **state)
     assert_int_equal(
         space_access(f.space, 20 * P, 1, ASPACE_ACCESS_READ, ASPACE_MODE_USER, &f.why, &access, &area, &has_area),
         ASPACE_UNSUPPORTED);
-    assert_int_equal(space_resident(f.space), 0);
+    assert_int_equal(space_summarize(f.space).frames.data, 0);
     space_destroy(f.space);
 }
 

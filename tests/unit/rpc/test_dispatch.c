@@ -16,6 +16,7 @@
 #define MESSAGE_MAX 8192
 
 static struct service service;
+static struct peer peer;
 static struct json_writer out;
 
 static int start(void **state)
@@ -43,7 +44,7 @@ static const char *ask(const char *message)
 {
     out.size = 0;
     out.failed = false;
-    if (!dispatch_message(&service, message, strlen(message), &out))
+    if (dispatch_message(&service, &peer, message, strlen(message), &out) != DISPATCHED_REPLY)
         return NULL;
     if (out.failed)
         return "";

@@ -1,0 +1,233 @@
+/* One request, from its envelope to its reply. */
+#include "rpc/request.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static call_handler *const handlers[METHOD_COUNT] = {
+    [METHOD_RPC_DISCOVER] = rpc_discover,
+    [METHOD_DAEMON_PING] = daemon_ping,
+    [METHOD_DAEMON_INFO] = daemon_info,
+    [METHOD_DAEMON_STATS] = daemon_stats,
+    [METHOD_DAEMON_SHUTDOWN] = daemon_shutdown,
+    [METHOD_SPACE_CREATE] = space_create_method,
+    [METHOD_SPACE_DESTROY] = space_destroy_method,
+    [METHOD_SPACE_CLEAR] = space_clear_method,
+    [METHOD_SPACE_LIST] = space_list,
+    [METHOD_SPACE_INFO] = space_info,
+    [METHOD_SPACE_CHECK] = space_check_method,
+    [METHOD_AREA_MAP] = area_map_method,
+    [METHOD_AREA_UNMAP] = area_unmap,
+    [METHOD_AREA_PROTECT] = area_protect,
+    [METHOD_AREA_SHRINK] = area_shrink,
+    [METHOD_AREA_SPLIT] = area_split,
+    [METHOD_AREA_MERGE] = area_merge,
+    [METHOD_AREA_MOVE] = area_move,
+    [METHOD_SPACE_APPLY] = space_apply,
+    [METHOD_AREA_FIND] = area_find,
+    [METHOD_AREA_FIND_FREE] = area_find_free,
+    [METHOD_AREA_OVERLAPS] = area_overlaps,
+    [METHOD_AREA_LIST] = area_list,
+    [METHOD_PAGE_WALK] = page_walk,
+    [METHOD_MEMORY_ACCESS] = memory_access,
+    [METHOD_MEMORY_READ] = memory_read,
+    [METHOD_MEMORY_WRITE] = memory_write,
+    [METHOD_INJECT_SET] = inject_set,
+    [METHOD_INJECT_CLEAR] = inject_clear,
+    [METHOD_INJECT_LIST] = inject_list,
+};
+
+/* ---- Bind ---- */
+
+/* How much of an unknown method's name is shown: whole characters of UTF-8 within `most` bytes. */
+static int shown_bytes(const char *text, size_t size, size_t most)
+{
+    if (size <= most)
+        return (int)size;
+    while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
+        most--;
+    return (int)most;
+}
+
+static const struct method *find_method(struct call *call)
+{
+    const struct json_doc *doc = call->request.doc;
+    const struct json_token *token = &doc->tokens[call->request.method];
+    const char *text = doc->text + token->start;
+    const struct method *method = NULL;
+    char name[64];
+    size_t size;
+
+    if (json_unescape(doc, call->request.method, name, sizeof(name), &size))
+        method = method_by_name(name, size);
+    if (!method) {
+        refuse(&call->why, ASPACE_METHOD_NOT_FOUND, "there is no method \"%.*s\"",
+               shown_bytes(text, token->end - token->start, 80), text);
+        call->why.hint = "rpc.discover lists the methods";
+    }
+    return method;
+}
+
+enum aspace_error request_bind(struct call *call, struct params *params)
+{
+    call->method = find_method(call);
+    if (!call->method || method_bind(call->method, call->request.doc, call->request.params, &call->why, params))
+        return call->why.code;
+    call->params = params;
+    return ASPACE_OK;
+}
+
+unsigned request_names(const struct call *call, const char *names[REQUEST_NAMES_MAX])
+{
+    unsigned count = 0;
+
+    if (call->method->traits & METHOD_ON_SPACE)
+        names[count++] = call_text(call, PARAM_SPACE);
+    if (call->method->traits & METHOD_MAKES_SPACE) {
+        names[count] = call_text(call, PARAM_NAME);
+        count += count == 0 || strcmp(names[0], names[1]) != 0;
+    }
+    return count;
+}
+
+/* ---- Start ---- */
+
+bool request_needs_lane(const struct call *call)
+{
+    return call->space && call->space->lane;
+}
+
+void request_find_space(struct call *call)
+{
+    if (call->method->traits & METHOD_ON_SPACE)
+        call->space = registry_find(&call->service->registry, call_text(call, PARAM_SPACE));
+}
+
+enum aspace_error call_check_generation(struct call *call)
+{
+    uint64_t generation = call->space->set.generation;
+
+    if (!call_has(call, PARAM_IF_GENERATION) || call_number(call, PARAM_IF_GENERATION) == generation)
+        return ASPACE_OK;
+    call_refuse_param(call, ASPACE_CONFLICT, PARAM_IF_GENERATION,
+                      "the space is at generation %" PRIu64 ", not %" PRIu64, generation,
+                      call_number(call, PARAM_IF_GENERATION));
+    call->why.hint = "read the space again and decide anew";
+    return call->why.code;
+}
+
+enum aspace_error request_start(struct call *call)
+{
+    struct registry *registry = &call->service->registry;
+    unsigned traits = call->method->traits;
+
+    if (traits & METHOD_ON_SPACE && !call->space)
+        return call_refuse_param(call, ASPACE_NOT_FOUND, PARAM_SPACE, "there is no space named %s",
+                                 call_text(call, PARAM_SPACE));
+    if (traits & METHOD_ON_SPACE && call_check_generation(call))
+        return call->why.code;
+    if (traits & METHOD_MUTATES && !json_writer_reserve(call->out, CALL_RESULT_MAX))
+        return refuse_no_memory(&call->why);
+    if (traits & METHOD_MAKES_SPACE) {
+        if (registry_reserve(registry, call_text(call, PARAM_NAME), &call->why))
+            return call->why.code;
+        call->reserved = true;
+    }
+    if (traits & METHOD_ENDS_SPACE)
+        registry_remove(registry, call->space);
+    return ASPACE_OK;
+}
+
+/* ---- Execute ---- */
+
+enum aspace_error call_run(struct call *call)
+{
+    return handlers[call->method->id](call);
+}
+
+void write_error_details(struct json_writer *out, const struct refusal *why, const struct space *space)
+{
+    struct area area;
+
+    if (space) {
+        json_name(out, "space");
+        json_string(out, space->name);
+    }
+    if (why->has_conflict && space && area_map_find(&space->set.map, page_of(why->conflict), &area))
+        write_area_member(out, "conflict", space, &area, true);
+    if (why->has_hole) {
+        json_name(out, "largest_hole");
+        json_begin_object(out);
+        json_name(out, "start");
+        json_hex(out, why->hole_start);
+        json_name(out, "size");
+        json_hex(out, why->hole_size);
+        json_end_object(out);
+    }
+}
+
+void request_refuse(struct call *call)
+{
+    call->code = call->why.code;
+    if (!call->request.id)
+        return;
+    rpc_begin_error(call->out, &call->request, &call->why);
+    write_error_details(call->out, &call->why, call->space);
+    rpc_end_error(call->out);
+}
+
+/* A short batch can ask for more reply than there is memory. */
+void request_leave_out(struct call *call)
+{
+    refuse(&call->why, ASPACE_BUSY,
+           "the replies to this batch pass the limit of %" PRIu64 " bytes; this request was not run",
+           call->service->limits.reply);
+    call->why.hint = "send fewer requests in one batch, or start the daemon with a larger --max-reply";
+    request_refuse(call);
+}
+
+void request_execute(struct call *call)
+{
+    struct json_writer *out = call->out;
+    size_t size = out->size;
+    bool comma = out->comma;
+
+    rpc_begin_result(out, &call->request);
+    call->code = call_run(call);
+    rpc_end_result(out);
+    if (call->code == ASPACE_OK && out->failed)
+        call->code = refuse_no_memory(&call->why);
+    if (call->code == ASPACE_OK && call->request.id)
+        return;
+    out->size = size;
+    out->comma = comma;
+    out->failed = false;
+    if (call->code)
+        request_refuse(call);
+}
+
+/* ---- Finish ---- */
+
+static void count(const struct call *call)
+{
+    struct method_stats *stats;
+
+    if (!call->method) {
+        call->service->unreadable++;
+        return;
+    }
+    stats = &call->service->methods[call->method->id];
+    histogram_add(&stats->latency, clock_ns() - call->began);
+    stats->errors += call->code != ASPACE_OK;
+}
+
+void request_finish(struct call *call)
+{
+    if (call->made)
+        registry_add(&call->service->registry, call->made);
+    else if (call->reserved)
+        registry_unreserve(&call->service->registry);
+    count(call);
+}

@@ -1,0 +1,42 @@
+/* One request, step by step. Bind, start and finish on the loop's thread; execute on the thread that has the space. */
+#ifndef RPC_REQUEST_H
+#define RPC_REQUEST_H
+
+#include "rpc/call.h"
+
+#define REQUEST_NAMES_MAX 2
+
+/* Finds the method and checks the parameters into `params`, which becomes the call's. */
+enum aspace_error request_bind(struct call *call, struct params *params);
+
+/* The names of spaces that the bound call is about, as many as are returned: it runs when it has them all for itself.
+ * They are the call's parameters'. */
+unsigned request_names(const struct call *call, const char *names[REQUEST_NAMES_MAX]);
+
+/* Looks up the space of the bound call, if there is one of that name. */
+void request_find_space(struct call *call);
+
+/* Whether it takes so long, by what it may touch, that it should not hold up the loop. After request_find_space. */
+bool request_is_long(const struct call *call);
+
+/* Whether it must run on a thread of the space's own. After request_find_space. */
+bool request_needs_lane(const struct call *call);
+
+/* After request_find_space: checks that there is a space, and its generation, and takes what the end must not lack: room for the reply, a place in the
+ * registry. What a call destroys is out of the registry from here on. */
+enum aspace_error request_start(struct call *call);
+
+/* Runs the handler and writes the whole reply, whatever it is, to call->out; call->code says how it ended. Without an
+ * id nothing is written. */
+void request_execute(struct call *call);
+
+/* Writes the error reply of a call that could not be bound or started. */
+void request_refuse(struct call *call);
+
+/* Writes the error reply of a request that is not run because the replies to its batch pass the limit. */
+void request_leave_out(struct call *call);
+
+/* Puts in the registry what was made, and counts. Exactly once for each call, refused ones included. */
+void request_finish(struct call *call);
+
+#endif

@@ -1,0 +1,39 @@
+/* The threads beside the loop: a small pool for long work on simulated spaces, and lanes, one thread each, for spaces
+ * whose backend is bound to its thread. */
+#ifndef DAEMON_WORKERS_H
+#define DAEMON_WORKERS_H
+
+#include <uv.h>
+
+#include "rpc/task.h"
+
+/* Tasks in line for one or more threads. */
+struct work_queue {
+    uv_mutex_t mutex;
+    uv_cond_t wake;
+    struct task *first;
+    struct task **last;
+    bool stop;
+};
+
+#define POOL_THREADS 2
+
+struct worker_pool {
+    struct workers workers; /* what rpc sees */
+    struct work_queue queue;
+    uv_thread_t threads[POOL_THREADS];
+    unsigned started;
+    uv_async_t wake; /* tells the loop of tasks that are done */
+    uv_mutex_t mutex;
+    struct task *done; /* in the order in which they ended */
+    struct task **done_last;
+};
+
+/* Starts the pool's threads; completions are called on `loop`. 0 or a negative libuv error, then nothing is left. */
+int worker_pool_start(struct worker_pool *pool, uv_loop_t *loop);
+
+/* Ends the threads, which must have no tasks and no lanes any more, and closes what the loop has of the pool; the loop
+ * must still run for that. */
+void worker_pool_stop(struct worker_pool *pool);
+
+#endif
