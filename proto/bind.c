@@ -235,7 +235,9 @@ static const struct param_spec *find_param(struct taken taken, const struct json
     const struct method *method = taken.method;
 
     for (size_t i = taken.first; i < method->param_count; i++) {
-        if (json_equals(doc, name, param_names[method->params[i].id]))
+        enum param_id id = method->params[i].id;
+
+        if (json_equals_n(doc, name, param_names[id], param_name_sizes[id]))
             return &method->params[i];
     }
     return NULL;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "aspace/error.h"
 
@@ -42,8 +43,10 @@ void json_free(struct json_doc *doc);
 /* The value of member `name` of object `object`: its token index, or 0 if there is none (0 is never a member). */
 uint32_t json_member(const struct json_doc *doc, uint32_t object, const char *name);
 
-/* Whether string token `token`, unescaped, is exactly `text`. */
-bool json_equals(const struct json_doc *doc, uint32_t token, const char *text);
+/* Whether string token `token`, unescaped, is exactly the `size` bytes at `text`. */
+static inline bool json_equals_n(const struct json_doc *doc, uint32_t token, const char *text, size_t size);
+/* The same for a NUL-terminated text. */
+static inline bool json_equals(const struct json_doc *doc, uint32_t token, const char *text);
 
 /* Unescapes string token `token` into `buffer` (of `capacity` bytes; the unescaped text is never longer than the
  * span) and NUL-terminates it. False if it does not fit, or holds U+0000 or a lone surrogate. */
@@ -69,7 +72,8 @@ void json_begin_object(struct json_writer *w);
 void json_end_object(struct json_writer *w);
 void json_begin_array(struct json_writer *w);
 void json_end_array(struct json_writer *w);
-void json_name(struct json_writer *w, const char *name);
+/* Names stand as they are given: each is one of ours, of printable ASCII without quote and backslash. */
+void json_name_n(struct json_writer *w, const char *name, size_t size);
 void json_string(struct json_writer *w, const char *text);
 void json_string_n(struct json_writer *w, const char *text, size_t size);
 void json_bool(struct json_writer *w, bool value);
@@ -84,5 +88,29 @@ void json_base64(struct json_writer *w, const void *bytes, size_t size);
 void json_raw(struct json_writer *w, const char *text, size_t size);
 /* Bytes as they are, with no comma before them and no value counted: a newline between messages. */
 void json_bytes(struct json_writer *w, const char *text, size_t size);
+
+/* ---- Inline, since every request goes through them several times ---- */
+
+/* For a token with escapes in it. */
+bool json_equals_escaped(const struct json_doc *doc, uint32_t token, const char *text, size_t size);
+
+static inline bool json_equals_n(const struct json_doc *doc, uint32_t token, const char *text, size_t size)
+{
+    const struct json_token *t = &doc->tokens[token];
+
+    if (t->escaped)
+        return json_equals_escaped(doc, token, text, size);
+    return t->end - t->start == size && memcmp(doc->text + t->start, text, size) == 0;
+}
+
+static inline bool json_equals(const struct json_doc *doc, uint32_t token, const char *text)
+{
+    return json_equals_n(doc, token, text, strlen(text));
+}
+
+static inline void json_name(struct json_writer *w, const char *name)
+{
+    json_name_n(w, name, strlen(name));
+}
 
 #endif

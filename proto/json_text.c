@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proto/json.h"
+#include "proto/json_plain.h"
 
 /* Up to so many members are compared each with each. */
 #define FEW_MEMBERS 16
@@ -22,6 +23,33 @@ static struct cursor cursor_of(const struct json_doc *doc, uint32_t token)
 static size_t span(const struct json_token *token)
 {
     return token->end - token->start;
+}
+
+/* ---- UTF-8 ---- */
+
+size_t json_utf8_size(const unsigned char *p, size_t left)
+{
+    unsigned low = 0x80;
+    unsigned high = 0xbf;
+    size_t size = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+    if (p[0] < 0xc2 || p[0] > 0xf4 || left < size)
+        return 0;
+    if (p[0] == 0xe0)
+        low = 0xa0; /* overlong below */
+    else if (p[0] == 0xed)
+        high = 0x9f; /* surrogates above */
+    else if (p[0] == 0xf0)
+        low = 0x90; /* overlong below */
+    else if (p[0] == 0xf4)
+        high = 0x8f; /* past U+10FFFF above */
+    if (p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < size; i++) {
+        if (p[i] < 0x80 || p[i] > 0xbf)
+            return 0;
+    }
+    return size;
 }
 
 /* ---- Unescaping ---- */
@@ -148,16 +176,12 @@ bool json_unescape(const struct json_doc *doc, uint32_t token, char *buffer, siz
 
 /* ---- Comparing ---- */
 
-bool json_equals(const struct json_doc *doc, uint32_t token, const char *text)
+bool json_equals_escaped(const struct json_doc *doc, uint32_t token, const char *text, size_t size)
 {
-    const struct json_token *t = &doc->tokens[token];
-    size_t size = strlen(text);
     struct cursor c = cursor_of(doc, token);
     unsigned char bytes[4];
     bool odd = false;
 
-    if (!t->escaped)
-        return span(t) == size && memcmp(doc->text + t->start, text, size) == 0;
     while (c.at < c.end) {
         size_t n = next_bytes(&c, bytes, &odd);
 

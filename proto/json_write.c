@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proto/json.h"
+#include "proto/json_plain.h"
 
 #define FIRST_CAPACITY 512
 
@@ -40,46 +41,73 @@ void json_writer_free(struct json_writer *w)
     *w = (struct json_writer){0};
 }
 
+/* Where `size` more bytes go; NULL if there is no room. advance() then says where they ended. */
+static inline char *room(struct json_writer *w, size_t size)
+{
+    bool fits = w->capacity - w->size >= size && !w->failed;
+
+    return fits || json_writer_reserve(w, size) ? w->data + w->size : NULL;
+}
+
+static inline void advance(struct json_writer *w, char *end)
+{
+    w->size = (size_t)(end - w->data);
+}
+
+/* The same for a name or value, with the comma before it. */
+static inline char *item(struct json_writer *w, size_t size)
+{
+    char *p = room(w, size + 1);
+
+    if (p && w->comma)
+        *p++ = ',';
+    w->comma = true;
+    return p;
+}
+
+static inline char *copy(char *p, const char *text, size_t size)
+{
+    memcpy(p, text, size);
+    return p + size;
+}
+
 void json_bytes(struct json_writer *w, const char *text, size_t size)
 {
-    if (!json_writer_reserve(w, size) || !size)
-        return;
-    memcpy(w->data + w->size, text, size);
-    w->size += size;
-}
+    char *p = size ? room(w, size) : NULL;
 
-static void put(struct json_writer *w, char c)
-{
-    if (!json_writer_reserve(w, 1))
-        return;
-    w->data[w->size++] = c;
-}
-
-static void begin_item(struct json_writer *w)
-{
-    if (w->comma)
-        put(w, ',');
-    w->comma = true;
+    if (p)
+        advance(w, copy(p, text, size));
 }
 
 void json_raw(struct json_writer *w, const char *text, size_t size)
 {
-    begin_item(w);
-    json_bytes(w, text, size);
+    char *p = item(w, size);
+
+    if (p)
+        advance(w, copy(p, text, size));
 }
 
 /* ---- Containers and words ---- */
 
 static void open_with(struct json_writer *w, char c)
 {
-    begin_item(w);
-    put(w, c);
+    char *p = item(w, 1);
+
+    if (!p)
+        return;
+    *p++ = c;
+    advance(w, p);
     w->comma = false;
 }
 
 static void close_with(struct json_writer *w, char c)
 {
-    put(w, c);
+    char *p = room(w, 1);
+
+    if (!p)
+        return;
+    *p++ = c;
+    advance(w, p);
     w->comma = true;
 }
 
@@ -115,26 +143,18 @@ void json_null(struct json_writer *w)
 
 /* ---- Strings ---- */
 
-/* Size of the valid UTF-8 sequence at `p`, one that needs no escape; 0 if there is none. */
-static size_t plain_size(const unsigned char *p, size_t left)
+/* Bytes at `p` that need no escape. */
+static size_t unescaped_size(const unsigned char *p, size_t left)
 {
-    uint32_t code;
-    size_t size;
+    size_t size = json_plain(p, left);
 
-    if (p[0] < 0x80)
-        return p[0] >= 0x20 && p[0] != '"' && p[0] != '\\';
-    size = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || left < size)
-        return 0;
-    code = p[0] & (0x7fu >> size);
-    for (size_t i = 1; i < size; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (p[i] & 0x3f);
+    while (size < left) {
+        size_t more = p[size] < 0x80 ? json_plain(p + size, left - size) : json_utf8_size(p + size, left - size);
+
+        if (!more)
+            break;
+        size += more;
     }
-    if ((size == 3 && (code < 0x800 || (code >= 0xd800 && code <= 0xdfff))) ||
-        (size == 4 && (code < 0x10000 || code > 0x10ffff)))
-        return 0;
     return size;
 }
 
@@ -156,31 +176,37 @@ static void put_escape(struct json_writer *w, unsigned char c)
     }
 }
 
-static void put_string(struct json_writer *w, const char *text, size_t size)
+static void put_with_escapes(struct json_writer *w, const char *text, size_t size)
 {
     const unsigned char *bytes = (const unsigned char *)text;
-    size_t done = 0;
-    size_t at = 0;
 
-    put(w, '"');
-    while (at < size) {
-        size_t plain = plain_size(bytes + at, size - at);
+    json_raw(w, "\"", 1);
+    for (size_t at = 0; at < size; at++) {
+        size_t plain = unescaped_size(bytes + at, size - at);
 
+        json_bytes(w, text + at, plain);
         at += plain;
-        if (plain)
-            continue;
-        json_bytes(w, text + done, at - done);
-        put_escape(w, bytes[at]);
-        done = ++at;
+        if (at < size)
+            put_escape(w, bytes[at]);
     }
-    json_bytes(w, text + done, size - done);
-    put(w, '"');
+    json_bytes(w, "\"", 1);
 }
 
 void json_string_n(struct json_writer *w, const char *text, size_t size)
 {
-    begin_item(w);
-    put_string(w, text, size);
+    char *p;
+
+    if (json_plain((const unsigned char *)text, size) < size) {
+        put_with_escapes(w, text, size);
+        return;
+    }
+    p = item(w, size + 2);
+    if (!p)
+        return;
+    *p++ = '"';
+    p = copy(p, text, size);
+    *p++ = '"';
+    advance(w, p);
 }
 
 void json_string(struct json_writer *w, const char *text)
@@ -188,10 +214,17 @@ void json_string(struct json_writer *w, const char *text)
     json_string_n(w, text, strlen(text));
 }
 
-void json_name(struct json_writer *w, const char *name)
+void json_name_n(struct json_writer *w, const char *name, size_t size)
 {
-    json_string(w, name);
-    put(w, ':');
+    char *p = item(w, size + 3);
+
+    if (!p)
+        return;
+    *p++ = '"';
+    p = copy(p, name, size);
+    *p++ = '"';
+    *p++ = ':';
+    advance(w, p);
     w->comma = false;
 }
 
@@ -200,11 +233,11 @@ void json_name(struct json_writer *w, const char *name)
 #define DIGITS_MAX 24
 
 /* Writes `value` so that it ends at `end`; returns where it starts. */
-static char *digits(char *end, uint64_t value, unsigned base)
+static char *digits(char *end, uint64_t value)
 {
     do {
-        *--end = "0123456789abcdef"[value % base];
-        value /= base;
+        *--end = (char)('0' + value % 10);
+        value /= 10;
     } while (value);
     return end;
 }
@@ -212,7 +245,7 @@ static char *digits(char *end, uint64_t value, unsigned base)
 void json_uint(struct json_writer *w, uint64_t value)
 {
     char text[DIGITS_MAX];
-    char *start = digits(text + sizeof(text), value, 10);
+    char *start = digits(text + sizeof(text), value);
 
     json_raw(w, start, (size_t)(text + sizeof(text) - start));
 }
@@ -220,7 +253,7 @@ void json_uint(struct json_writer *w, uint64_t value)
 void json_int(struct json_writer *w, int64_t value)
 {
     char text[DIGITS_MAX];
-    char *start = digits(text + sizeof(text), value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 10);
+    char *start = digits(text + sizeof(text), value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 
     if (value < 0)
         *--start = '-';
@@ -229,28 +262,26 @@ void json_int(struct json_writer *w, int64_t value)
 
 void json_hex(struct json_writer *w, uint64_t value)
 {
-    char text[DIGITS_MAX];
-    char *start;
+    unsigned count = value ? (67 - (unsigned)__builtin_clzll(value)) / 4 : 1;
+    char *p = item(w, count + 4);
 
-    text[sizeof(text) - 1] = '"';
-    start = digits(text + sizeof(text) - 1, value, 16);
-    start -= 3;
-    memcpy(start, "\"0x", 3);
-    json_raw(w, start, (size_t)(text + sizeof(text) - start));
+    if (!p)
+        return;
+    p = copy(p, "\"0x", 3);
+    while (count--)
+        *p++ = "0123456789abcdef"[value >> 4 * count & 15];
+    *p++ = '"';
+    advance(w, p);
 }
 
 void json_base64(struct json_writer *w, const void *bytes, size_t size)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *p = bytes;
-    char *out;
+    char *out = item(w, size <= SIZE_MAX / 2 ? (size + 2) / 3 * 4 + 2 : SIZE_MAX - 1);
 
-    begin_item(w);
-    if (size > SIZE_MAX / 2 || !json_writer_reserve(w, (size + 2) / 3 * 4 + 2)) {
-        w->failed = true;
+    if (!out)
         return;
-    }
-    out = w->data + w->size;
     *out++ = '"';
     for (; size >= 3; p += 3, size -= 3) {
         *out++ = letters[p[0] >> 2];
@@ -267,5 +298,5 @@ void json_base64(struct json_writer *w, const void *bytes, size_t size)
         *out++ = '=';
     }
     *out++ = '"';
-    w->size = (size_t)(out - w->data);
+    advance(w, out);
 }

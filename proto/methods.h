@@ -188,6 +188,7 @@ extern const struct method methods[];
 
 /* The names of enum param_id, in order. */
 extern const char *const param_names[];
+extern const unsigned char param_name_sizes[]; /* their lengths */
 
 /* The texts of the choices in aspace/types.h, in enum order, each ended by NULL. */
 extern const char *const backing_names[],

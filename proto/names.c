@@ -7,6 +7,10 @@
 const char *const param_names[] = {PARAM_MAP(X)};
 #undef X
 
+#define X(id, name) sizeof(name) - 1,
+const unsigned char param_name_sizes[] = {PARAM_MAP(X)};
+#undef X
+
 #define X(name, text) text,
 const char *const backing_names[] = {ASPACE_BACKING_MAP(X) NULL};
 const char *const policy_names[] = {ASPACE_POLICY_MAP(X) NULL};

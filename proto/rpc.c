@@ -3,9 +3,24 @@
 
 /* ---- Requests ---- */
 
-enum member { MEMBER_JSONRPC, MEMBER_ID, MEMBER_METHOD, MEMBER_PARAMS, MEMBER_RESULT, MEMBER_ERROR, MEMBER_COUNT };
+#define MEMBER_MAP(X)                                                                                                  \
+    X(JSONRPC, "jsonrpc") X(ID, "id") X(METHOD, "method") X(PARAMS, "params") X(RESULT, "result") X(ERROR, "error")
 
-static const char *const member_names[MEMBER_COUNT] = {"jsonrpc", "id", "method", "params", "result", "error"};
+enum member {
+#define X(id, name) MEMBER_##id,
+    MEMBER_MAP(X)
+#undef X
+        MEMBER_COUNT
+};
+
+static const struct {
+    const char *text;
+    size_t size;
+} member_names[MEMBER_COUNT] = {
+#define X(id, name) {name, sizeof(name) - 1},
+    MEMBER_MAP(X)
+#undef X
+};
 
 /* Token indexes of the members that we know; 0 for those that are not there. */
 struct envelope {
@@ -18,7 +33,7 @@ static enum member member_of(const struct json_doc *doc, uint32_t name)
 {
     enum member m = MEMBER_JSONRPC;
 
-    while (m < MEMBER_COUNT && !json_equals(doc, name, member_names[m]))
+    while (m < MEMBER_COUNT && !json_equals_n(doc, name, member_names[m].text, member_names[m].size))
         m++;
     return m;
 }
@@ -61,7 +76,7 @@ static bool is_version_2(const struct json_doc *doc, const struct envelope *e)
 
 static bool is_id_name(const struct json_doc *doc, uint32_t name)
 {
-    return name && json_equals(doc, name, member_names[MEMBER_ID]);
+    return name && json_equals(doc, name, member_names[MEMBER_ID].text);
 }
 
 static enum aspace_error refuse_duplicate(const struct json_doc *doc, uint32_t name, struct refusal *why)
