@@ -53,18 +53,17 @@ size_t area_map_memory(const struct area_map *map)
 struct area_map_node *path_to(const struct area_map *map, uint64_t page, struct area_path *path)
 {
     struct area_map_node *node = map->root;
-    unsigned level = map->height - 1;
-    unsigned at = root_search(node, page);
 
-    while (level) {
+    for (unsigned level = map->height - 1; level; level--) {
+        unsigned at = inner_search(node, page);
+
         path->node[level] = node;
-        path->index[level--] = at;
+        path->index[level] = at;
         node_visit();
         node = node->children[at];
-        at = node_search(node, page);
     }
     path->node[0] = node;
-    path->index[0] = at;
+    path->index[0] = leaf_search(node, page);
     return node;
 }
 
@@ -76,7 +75,7 @@ bool area_map_find(const struct area_map *map, uint64_t page, struct area *ret)
     if (!map->root)
         return false;
     leaf = leaf_at(map, page);
-    at = node_search(leaf, page);
+    at = leaf_search(leaf, page);
     if (page < leaf->keys[at] || page >= leaf->ends[at])
         return false;
     *ret = leaf_area(leaf, at);
@@ -103,7 +102,7 @@ void area_map_seek(const struct area_map *map, uint64_t page, struct area_cursor
 {
     const struct area_map_node *leaf = map->root ? leaf_at(map, page) : NULL;
 
-    cursor_enter(ret, leaf, leaf ? node_search(leaf, page) : 0);
+    cursor_enter(ret, leaf, leaf ? leaf_search(leaf, page) : 0);
     if (leaf && ret->ends[ret->index] <= page)
         area_cursor_next(ret);
 }
@@ -146,7 +145,7 @@ bool area_map_before(const struct area_map *map, uint64_t page, struct area *ret
     if (!map->root)
         return false;
     leaf = leaf_at(map, page);
-    cursor_enter(&cursor, leaf, node_search(leaf, page));
+    cursor_enter(&cursor, leaf, leaf_search(leaf, page));
     if (cursor.ends[cursor.index] > page && !area_cursor_prev(&cursor))
         return false;
     return area_cursor_get(&cursor, ret);

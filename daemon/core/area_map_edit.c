@@ -11,7 +11,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
 
 uint64_t leaf_hole(const struct area_map *map, const struct area_map_node *leaf, unsigned from, unsigned to)
 {
-    const uint64_t *starts = leaf->keys;
+    const uint64_t *starts = leaf->starts;
     const uint64_t *ends = leaf->ends;
     unsigned inside = to < leaf->count ? to : leaf->count - 1;
     uint64_t even = 0;
@@ -127,14 +127,25 @@ static void count_areas(struct area_map *map, const struct area *pieces, size_t 
     map->count += count;
 }
 
+/* leaf_hole for the few entries beside an edit. */
+static inline uint64_t edit_hole(const struct area_map *map, const struct area_map_node *leaf, unsigned from,
+                                 unsigned to)
+{
+    uint64_t largest = 0;
+
+    for (unsigned i = from; i < to; i++)
+        largest = larger(largest, (i + 1 < leaf->count ? leaf->starts[i + 1] : leaf_after(map, leaf)) - leaf->ends[i]);
+    return largest;
+}
+
 /* The edit of a lone leaf: [lo, hi) of it become the pieces. */
 static void edit_leaf(struct edit *edit, unsigned lo, unsigned hi)
 {
     struct area_map *map = edit->map;
     struct area_map_node *leaf = edit->left->node[0];
     unsigned count = (unsigned)edit->count;
-    unsigned from = lo ? lo - 1 : 0;
-    uint64_t old = leaf_hole(map, leaf, from, hi);
+    unsigned from = lo - 1; /* its hole changes too */
+    uint64_t old = map->height > 1 && lo ? edit_hole(map, leaf, from, hi) : 0;
 
     map_forget(map, leaf, lo, hi);
     node_open(leaf, lo, hi, count);
@@ -143,12 +154,21 @@ static void edit_leaf(struct edit *edit, unsigned lo, unsigned hi)
     if (map->height == 1)
         return;
     if (lo) {
-        settle_hole(map, edit->left, old, leaf_hole(map, leaf, from, lo + count));
+        settle_hole(map, edit->left, old, edit_hole(map, leaf, from, lo + count));
         return;
     }
     path_settle(map, edit->left, 0);
     if (leaf->prev)
         path_settle_before(map, leaf->prev->keys[0]);
+}
+
+/* True if all that the edit does is to give the area `at` of the leaf other attributes. */
+static bool only_attr(const struct edit *edit, struct range window, unsigned at)
+{
+    const struct area_map_node *leaf = edit->left->node[0];
+
+    return edit->count == 1 && leaf->starts[at] == window.start && leaf->ends[at] == window.end &&
+           range_equal(edit->pieces[0].range, window);
 }
 
 /* The window and the pieces together, for the pieces may lie beside it. */
@@ -170,9 +190,9 @@ static bool stays_in_leaf(const struct area_map *map, const struct area_map_node
 
     if (hi == leaf->count && leaf->next && leaf->next->keys[0] < window.end)
         return false;
-    if (count > NODE_WIDTH - kept)
+    if (count > LEAF_WIDTH - kept)
         return false;
-    return kept + count >= (map->height == 1 ? 1 : NODE_MIN);
+    return kept + count >= (map->height == 1 ? 1 : LEAF_MIN);
 }
 
 /* True if the path leads to the last area that starts at or before `page`, as path_to's would. */
@@ -220,6 +240,10 @@ void area_map_replace_at(struct area_map *map, struct area_path *path, struct ra
         path_to(map, window.start, path);
     leaf = path->node[0];
     lo = path->index[0];
+    if (only_attr(&edit, window, lo)) {
+        leaf->attrs[lo] = pieces[0].attr;
+        return;
+    }
     lo += leaf->ends[lo] <= window.start;
     for (hi = lo; hi < leaf->count && leaf->keys[hi] < window.end; hi++)
         ;

@@ -5,17 +5,16 @@
 
 #include "core/area_map.h"
 
-/* Entries of a node. Of 32, 64 and 128, measured with random finds and shuffled inserts of 100 to a million areas, 64 is
- * best or near it everywhere: 32 slows the finds in 1,000 areas by half (a level more), 128 the inserts into 1,000 and
- * more by a tenth, and makes a small map larger. Prefetching a leaf's keys on the way down gained nothing. */
-#define NODE_WIDTH 64
+/* Entries of a leaf and of an inner node; both kinds then have one size. A random find in a million areas waits for the
+ * memory of one leaf: 32 keys are four cache lines that are read at once, and an insert moves half a kilobyte. Leaves of
+ * 64 cost a find and an edit of a large map a third more. */
+#define LEAF_WIDTH  32
+#define INNER_WIDTH 40
 
 /* The fewest entries of a node that is not the root. Less than half, so that an area which comes and goes at the edge
  * does not merge and split a node each time. */
-#define NODE_MIN (NODE_WIDTH * 3 / 8)
-
-/* What a rebuilt node is filled to, if nodes allow: room for a few more before it must be rebuilt again. */
-#define NODE_TARGET (NODE_WIDTH * 7 / 8)
+#define LEAF_MIN  (LEAF_WIDTH * 3 / 8)
+#define INNER_MIN (INNER_WIDTH * 3 / 8)
 
 /* Fills the unused keys: above every page, so that a search needs no count. */
 #define KEY_NONE UINT64_MAX
@@ -30,22 +29,34 @@
  * A hole belongs to the area before it. So a new area, which a search puts behind an area of its leaf, changes no
  * other leaf's holes; and the hole before the first area needs no place at all, as the root's first key ends it. */
 struct area_map_node {
-    _Alignas(64) uint64_t keys[NODE_WIDTH];
-    union {
-        struct {
-            uint64_t ends[NODE_WIDTH];
-            struct area_attr attrs[NODE_WIDTH];
-        };
-        struct {
-            uint64_t holes[NODE_WIDTH];
-            struct area_map_node *children[NODE_WIDTH];
-        };
-    };
     struct area_map_node *prev; /* in the same level */
     struct area_map_node *next; /* in the same level, or in the list of spares */
     unsigned count;
     unsigned level; /* 0 is a leaf */
+    union {
+        _Alignas(64) uint64_t keys[INNER_WIDTH]; /* of either kind: a leaf has the first LEAF_WIDTH of them */
+        struct {
+            uint64_t starts[LEAF_WIDTH];
+            uint64_t ends[LEAF_WIDTH];
+            struct area_attr attrs[LEAF_WIDTH];
+        };
+        struct {
+            uint64_t firsts[INNER_WIDTH];
+            uint64_t holes[INNER_WIDTH];
+            struct area_map_node *children[INNER_WIDTH];
+        };
+    };
 };
+
+static inline unsigned level_width(unsigned level)
+{
+    return level ? INNER_WIDTH : LEAF_WIDTH;
+}
+
+static inline unsigned level_min(unsigned level)
+{
+    return level ? INNER_MIN : LEAF_MIN;
+}
 
 /* Counts the nodes that are read or written, so that a test can hold what an edit costs; nothing in a release. */
 #ifdef ASPACE_CHECKS
@@ -77,38 +88,36 @@ static inline void node_visit(void)
     node_visits_set(node_visits() + 1);
 }
 
-/* One step of a search: of four parts of `width` keys from `at`, the start of the one that `page` lies in. */
-static inline const uint64_t *search_step(const uint64_t *at, size_t width, uint64_t page)
+/* The last of the eight keys of a cache line that is at most `page`, or the first. No branch to guess wrong, and the
+ * three keys of a step are read at once: halving takes more trips, and compilers like to make branches of it. */
+static inline const uint64_t *search_line(const uint64_t *at, uint64_t page)
 {
-    size_t part = (size_t)(at[width] <= page) + (at[2 * width] <= page) + (at[3 * width] <= page);
-
-    return at + part * width;
+    at += 2 * ((size_t)(at[2] <= page) + (at[4] <= page) + (at[6] <= page));
+    return at + (at[1] <= page);
 }
 
-/* The last entry whose key is at most `page`, or 0 if there is none. No branch to guess wrong, and the three keys of a
- * step are read at once: halving takes twice the trips to memory, and compilers like to make branches of it. */
+/* The last entry whose key is at most `page`, or 0 if there is none. The first step reads all lines of keys but the
+ * first, which is fetched meanwhile: so the second waits for no memory. */
+static inline unsigned leaf_search(const struct area_map_node *leaf, uint64_t page)
+{
+    const uint64_t *keys = leaf->keys;
+    size_t line = (size_t)(keys[8] <= page) + (keys[16] <= page) + (keys[24] <= page);
+
+    __builtin_prefetch(keys);
+    return (unsigned)(search_line(keys + 8 * line, page) - keys);
+}
+
+static inline unsigned inner_search(const struct area_map_node *node, uint64_t page)
+{
+    const uint64_t *keys = node->keys;
+    size_t line = (size_t)(keys[8] <= page) + (keys[16] <= page) + (keys[24] <= page) + (keys[32] <= page);
+
+    return (unsigned)(search_line(keys + 8 * line, page) - keys);
+}
+
 static inline unsigned node_search(const struct area_map_node *node, uint64_t page)
 {
-    const uint64_t *at = node->keys;
-
-    at = search_step(at, 16, page);
-    at = search_step(at, 4, page);
-    at = search_step(at, 1, page);
-    return (unsigned)(at - node->keys);
-}
-
-/* The same for the root, which alone may be nearly empty: then most steps can go, and a branch that always goes the same
- * way in one map costs nothing. */
-static inline unsigned root_search(const struct area_map_node *root, uint64_t page)
-{
-    const uint64_t *at = root->keys;
-
-    if (root->count > 16)
-        at = search_step(at, 16, page);
-    if (root->count > 4)
-        at = search_step(at, 4, page);
-    at = search_step(at, 1, page);
-    return (unsigned)(at - root->keys);
+    return node->level ? inner_search(node, page) : leaf_search(node, page);
 }
 
 static inline struct area_map_node *leaf_at(const struct area_map *map, uint64_t page)
@@ -118,10 +127,10 @@ static inline struct area_map_node *leaf_at(const struct area_map *map, uint64_t
     node_visit();
     if (map->height < 2)
         return node;
-    node = node->children[root_search(node, page)];
+    node = node->children[inner_search(node, page)];
     for (unsigned level = map->height; level > 2; level--) {
         node_visit();
-        node = node->children[node_search(node, page)];
+        node = node->children[inner_search(node, page)];
     }
     return node;
 }

@@ -127,7 +127,8 @@ static void set_root(struct area_map *map, struct area_map_node *root)
 static void grow_root(struct edit *edit, unsigned level)
 {
     while (edit->count > 1 || edit->pieces) {
-        size_t nodes = (edit->count + NODE_WIDTH - 1) / NODE_WIDTH;
+        size_t width = level_width(level);
+        size_t nodes = (edit->count + width - 1) / width;
         struct fill fill = {.map = edit->map, .level = level++, .entries = edit->count, .nodes = nodes};
 
         fill_edit(&fill, edit);
@@ -169,16 +170,19 @@ static void rebuild(struct edit *edit, unsigned level, unsigned lo, unsigned hi,
     struct area_map_node *left = edit->left->node[level];
     struct area_map_node *right = edit->right->node[level];
     bool alone = !left->prev && !right->next;
-    bool wants = total < NODE_MIN || (total > NODE_WIDTH && total <= 2 * NODE_WIDTH);
-    struct area_map_node *extra = !alone && wants ? sibling(edit, level, total < NODE_MIN) : NULL;
+    size_t width = level_width(level);
+    size_t target = width * 7 / 8; /* room for a few more before it must be rebuilt again */
+    bool scarce = total < level_min(level);
+    bool wants = scarce || (total > width && total <= 2 * width);
+    struct area_map_node *extra = !alone && wants ? sibling(edit, level, scarce) : NULL;
     struct area_map_node *before = extra && extra == left->prev ? extra : NULL;
     struct area_map_node *after = before ? NULL : extra;
     size_t entries = total + (extra ? extra->count : 0);
-    size_t most = (left == right ? 1 : 2) + (extra ? 1 : 0) + (edit->count + NODE_WIDTH - 1) / NODE_WIDTH;
-    size_t nodes = (entries + NODE_TARGET - 1) / NODE_TARGET;
+    size_t most = (left == right ? 1 : 2) + (extra ? 1 : 0) + (edit->count + width - 1) / width;
+    size_t nodes = (entries + target - 1) / target;
     struct fill fill = {.map = edit->map, .level = level, .entries = entries};
 
-    if (alone && entries <= NODE_WIDTH)
+    if (alone && entries <= width)
         nodes = 1;
     fill.nodes = nodes = nodes < most ? nodes : most; /* `most` is what node_need counts on */
     if (before)
@@ -219,7 +223,7 @@ static bool edit_level(struct edit *edit, unsigned level)
     size_t total = lo + edit->count + (right->count - hi);
     bool alone = !left->prev && !right->next;
 
-    if (level && left == right && total <= NODE_WIDTH && total >= (alone ? 2 : NODE_MIN)) {
+    if (level && left == right && total <= INNER_WIDTH && total >= (alone ? 2 : INNER_MIN)) {
         edit_inner(edit, level, lo, hi);
         return false;
     }

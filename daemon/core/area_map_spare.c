@@ -11,7 +11,7 @@ struct area_map_node *node_take(struct area_map *map, unsigned level)
 
     map->spare = node->next;
     map->spares--;
-    memset(node->keys, 0xff, sizeof(node->keys)); /* KEY_NONE */
+    memset(node->keys, 0xff, level_width(level) * sizeof(node->keys[0])); /* KEY_NONE */
     node->prev = NULL;
     node->next = NULL;
     node->count = 0;
@@ -52,15 +52,20 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static size_t nodes_for(size_t entries)
+static size_t leaves_for(size_t areas)
 {
-    return entries / NODE_WIDTH + (entries % NODE_WIDTH != 0);
+    return areas / LEAF_WIDTH + (areas % LEAF_WIDTH != 0);
+}
+
+static size_t inner_for(size_t children)
+{
+    return children / INNER_WIDTH + (children % INNER_WIDTH != 0);
 }
 
 /* ---- One edit ----
  *
  * In each level an edit rebuilds at most OLD_MAX nodes (the two at the window's edges and a sibling) into at most
- * nodes_for(n) more, where n entries come, and the level grows by no more than that. In leaves n is the number of
+ * as many more as n entries fill, where n come, and the level grows by no more than that. In leaves n is the number of
  * pieces; above, it is the number of new nodes below: OLD_MAX at most, and what the level below grows by.
  *
  * A level's old nodes are read while its new ones are written, and are spare before the level above begins: so OLD_MAX
@@ -69,18 +74,18 @@ static size_t nodes_for(size_t entries)
 
 size_t node_need(const struct area_map *map, size_t pieces)
 {
-    size_t more = nodes_for(pieces);
+    size_t more = leaves_for(pieces);
     size_t need = more + (map->height ? OLD_MAX : 0);
     size_t top;
 
-    if (map->height && pieces <= NODE_WIDTH)
+    if (map->height && pieces <= LEAF_WIDTH)
         return OLD_MAX + map->height + 1; /* what is below, for the usual edit: one more in each level, and a root */
     for (unsigned level = 1; level < map->height; level++) {
-        more = nodes_for(OLD_MAX + more);
+        more = inner_for(OLD_MAX + more);
         need += more;
     }
     for (top = more + (map->height != 0); top > 1; need += top)
-        top = nodes_for(top);
+        top = inner_for(top);
     return need;
 }
 
@@ -107,11 +112,11 @@ static enum aspace_error take_spares(struct area_map *map, size_t need)
  * moment, and OLD_MAX for the edit that is being made then; not the sum of what each edit needs alone. Two bounds hold
  * for what a level has grown by since any earlier moment:
  *
- * - The sum of what each edit lets it grow by. For one edit that is d(0) = nodes_for(pieces), and above
- *   d(l) = nodes_for(OLD_MAX + d(l-1)) <= 1 + (d(l-1) + 2) / WIDTH <= 1 + d(l-1) / (WIDTH / 2), divisions rounded down
- *   (where d(l-1) < WIDTH - 2 the first quotient is 0, elsewhere the second is no less). Summed over all edits:
- *   D(0) = the sum of nodes_for(pieces), D(l) <= edits + D(l-1) / (WIDTH / 2).
- * - All the nodes it can have. With c areas that is c / NODE_MIN^(l+1), for none but the root has fewer than NODE_MIN
+ * - The sum of what each edit lets it grow by. For one edit that is d(0) = leaves_for(pieces), and above
+ *   d(l) = inner_for(OLD_MAX + d(l-1)) <= 1 + (d(l-1) + 2) / WIDTH <= 1 + d(l-1) / (WIDTH / 2), divisions rounded down
+ *   (WIDTH is INNER_WIDTH; where d(l-1) < WIDTH - 2 the first quotient is 0, elsewhere the second is no less). Summed over all edits:
+ *   D(0) = the sum of leaves_for(pieces), D(l) <= edits + D(l-1) / (WIDTH / 2).
+ * - All the nodes it can have. With c areas that is c / LEAF_MIN / INNER_MIN^l, for none but the root has fewer
  *   entries, or 1, the root, and then there is no level above. The old nodes and the new ones of an edit, which are
  *   there together, are so many each: twice that. There are never more areas than the most there were before the first
  *   held replace and all their pieces.
@@ -121,19 +126,19 @@ static enum aspace_error take_spares(struct area_map *map, size_t need)
  * 8,000. */
 static size_t held_need(const struct area_map_held *held)
 {
-    size_t all = (held->most + held->pieces) / NODE_MIN;
+    size_t all = (held->most + held->pieces) / LEAF_MIN;
     size_t grown = held->leaves;
     size_t need = OLD_MAX + smaller(grown, 2 * larger(all, 1));
 
     while (all > 1) {
-        all /= NODE_MIN;
-        grown = held->edits + grown / (NODE_WIDTH / 2);
+        all /= INNER_MIN;
+        grown = held->edits + grown / (INNER_WIDTH / 2);
         need += smaller(grown, 2 * larger(all, 1));
     }
     return need;
 }
 
-enum aspace_error area_map_reserve(struct area_map *map, size_t pieces)
+static enum aspace_error reserve_more(struct area_map *map, size_t pieces)
 {
     struct area_map_held held = map->held;
 
@@ -147,13 +152,20 @@ enum aspace_error area_map_reserve(struct area_map *map, size_t pieces)
     return ASPACE_OK;
 }
 
+enum aspace_error area_map_reserve(struct area_map *map, size_t pieces)
+{
+    if (!map->held.edits && pieces <= LEAF_WIDTH && map->spares >= OLD_MAX + map->height + 1)
+        return ASPACE_OK; /* as node_need counts for the usual edit */
+    return reserve_more(map, pieces);
+}
+
 enum aspace_error area_map_hold(struct area_map *map, size_t pieces)
 {
     struct area_map_held held = map->held;
 
     held.edits++;
     held.pieces += pieces;
-    held.leaves += nodes_for(pieces);
+    held.leaves += leaves_for(pieces);
     held.most = larger(held.most, map->count);
     held.nodes = held_need(&held);
     if (take_spares(map, map->spares + held.nodes - map->held.nodes))

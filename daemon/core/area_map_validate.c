@@ -34,7 +34,7 @@ static bool check_keys(const struct check *check, const struct area_map_node *no
     for (unsigned i = 1; i < node->count; i++)
         if (node->keys[i] <= node->keys[i - 1])
             return fails(check, "order: key %u of a node in level %u is not above the one before it", i, level);
-    for (unsigned i = node->count; i < NODE_WIDTH; i++)
+    for (unsigned i = node->count; i < level_width(level); i++)
         if (node->keys[i] != KEY_NONE)
             return fails(check, "padding: unused key %u of a node in level %u is set", i, level);
     return true;
@@ -42,14 +42,14 @@ static bool check_keys(const struct check *check, const struct area_map_node *no
 
 static bool check_shape(struct check *check, const struct area_map_node *node, unsigned level)
 {
-    unsigned least = node != check->map->root ? NODE_MIN : level ? 2 : 1;
+    unsigned least = node != check->map->root ? level_min(level) : level ? 2 : 1;
     const struct area_map_node *prev = check->last[level];
 
     if (node->level != level)
         return fails(check, "depth: a node in level %u calls itself level %u", level, node->level);
-    if (node->count < least || node->count > NODE_WIDTH)
+    if (node->count < least || node->count > level_width(level))
         return fails(check, "fill: a node in level %u has %u entries, not %u to %u", level, node->count, least,
-                     NODE_WIDTH);
+                     level_width(level));
     if (node->prev != prev || (prev && prev->next != node))
         return fails(check, "links: two neighbours in level %u do not point at each other", level);
     check->last[level] = node;

@@ -308,15 +308,17 @@ enum aspace_error memory_set_map(struct memory_set *set, const struct map_reques
     struct area area = {.attr = request->attr};
     struct area in_the_way;
     struct plan plan;
+    bool free;
 
     if (map_range(set, request, why, &area.range))
         return why->code;
     area.attr.delta = area.attr.backing == ASPACE_BACKING_LINEAR ? request->pa_page - area.range.start : 0;
     edit_begin(set, area.range, &plan);
-    if (request->overlap == ASPACE_OVERLAP_FAIL && plan_first(&plan, &in_the_way))
+    free = !plan_first(&plan, &in_the_way);
+    if (!free && request->overlap == ASPACE_OVERLAP_FAIL)
         return refuse_overlap(area.range, &in_the_way, why);
-    if (plan_cut(&plan, &area, &sum, why) || edit_reserve(set, &plan, why) || apply_unmap(set, &plan, why) ||
-        backend_map(set->backend, &area, why))
+    if ((free ? plan_add(&plan, &area, why) : plan_cut(&plan, &area, &sum, why)) || edit_reserve(set, &plan, why) ||
+        (!free && apply_unmap(set, &plan, why)) || backend_map(set->backend, &area, why))
         return edit_fail(set, &plan, why);
     *ret_page = area.range.start;
     *ret_area = plan_piece(&plan, area.range.start);

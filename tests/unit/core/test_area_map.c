@@ -577,7 +577,7 @@ static int make_deep(void **state)
         return -1;
     area_map_init(map, ALL);
     put_many(map, 6, 3, 6000);
-    erase(map, 6 + 3 * 70, 6 + 3 * 71); /* so that the second leaf has an unused key */
+    erase(map, 6 + 3 * 40, 6 + 3 * 41); /* so that the second leaf has an unused key */
     assert_true(map->height >= 3);
     assert_int_equal(area_map_reserve(map, 1), 0);
     *state = map;
@@ -613,8 +613,8 @@ static void damaged_nodes_are_seen(void **state)
     struct area_map_node *leaf = first_leaf(map)->next;
     struct area_map_node *inner = map->root->children[1];
 
-    ASSERT_SEEN(map, "fill", leaf->count, NODE_MIN - 1);
-    ASSERT_SEEN(map, "fill", inner->count, NODE_WIDTH + 1);
+    ASSERT_SEEN(map, "fill", leaf->count, LEAF_MIN - 1);
+    ASSERT_SEEN(map, "fill", inner->count, INNER_WIDTH + 1);
     ASSERT_SEEN(map, "padding", leaf->keys[leaf->count], PAGE_LIMIT - 1);
     ASSERT_SEEN(map, "padding", inner->keys[inner->count], PAGE_LIMIT - 1);
     ASSERT_SEEN(map, "depth", leaf->level, 1);

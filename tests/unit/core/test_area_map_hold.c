@@ -96,7 +96,7 @@ static void assert_same(const struct area_map *map, const struct areas *before)
     free(now.at);
 }
 
-/* `count` areas of one page, STRIDE apart; in one piece, so that 64^n of them fill every node. */
+/* `count` areas of one page, STRIDE apart; in one piece, so that FULL of them fill every node. */
 static void fill(struct area_map *map, size_t count)
 {
     struct area *pieces = calloc(count + 1, sizeof(*pieces));
@@ -207,13 +207,15 @@ static void a_random_transaction_is_undone_without_memory(void **state)
     }
 }
 
-/* A map of three full levels. */
+/* The areas that three full levels hold. */
+#define FULL (LEAF_WIDTH * INNER_WIDTH * INNER_WIDTH)
+
 static void fill_full(struct area_map *map)
 {
     area_map_init(map, (struct range){0, PAGE_LIMIT});
-    fill(map, NODE_WIDTH * NODE_WIDTH * NODE_WIDTH);
+    fill(map, FULL);
     assert_int_equal(map->height, 3);
-    assert_int_equal(map->root->children[1]->children[1]->count, NODE_WIDTH);
+    assert_int_equal(map->root->children[1]->children[1]->count, LEAF_WIDTH);
 }
 
 static void put(struct area_map *map, uint64_t page)
@@ -227,7 +229,7 @@ static void put(struct area_map *map, uint64_t page)
  *            AAAAAAA.       .AAAAAAA     nothing comes in leaves */
 static void an_erase_between_full_nodes_needs_no_more_than_is_reserved(void **state)
 {
-    const uint64_t edge = (uint64_t)NODE_WIDTH * NODE_WIDTH * STRIDE;
+    const uint64_t edge = (uint64_t)LEAF_WIDTH * INNER_WIDTH * STRIDE;
     struct area_map map;
 
     (void)state;
@@ -251,7 +253,7 @@ static void held_replaces_into_full_leaves_may_come_in_any_order(void **state)
     (void)state;
     fill_full(&map);
     for (uint64_t i = 0; i < MOST_EDITS; i++) {
-        pages[i] = (i * 4 + 1) * NODE_WIDTH * STRIDE + 8;
+        pages[i] = (i * 3 / 2 + 1) * LEAF_WIDTH * STRIDE + 8;
         assert_int_equal(area_map_hold(&map, 1), 0);
         assert_int_equal(area_map_reserve(&map, 0), 0);
         area_map_replace(&map, (struct range){pages[i], pages[i] + 1}, NULL, 0);
@@ -269,7 +271,7 @@ static void held_replaces_into_full_leaves_may_come_in_any_order(void **state)
     }
     no_memory = false;
     assert_valid(&map);
-    assert_int_equal(map.count, NODE_WIDTH * NODE_WIDTH * NODE_WIDTH + MOST_EDITS);
+    assert_int_equal(map.count, FULL + MOST_EDITS);
     area_map_unhold(&map);
     area_map_clear(&map);
 }
@@ -306,11 +308,11 @@ static void a_map_that_grows_after_the_hold_keeps_it_good(void **state)
     area_map_init(&map, (struct range){0, PAGE_LIMIT});
     for (unsigned i = 0; i < 100; i++)
         assert_int_equal(area_map_hold(&map, 1), 0);
-    fill(&map, NODE_WIDTH * NODE_WIDTH * NODE_WIDTH);
+    fill(&map, FULL);
     node_trim(&map, map.held.nodes);
     no_memory = true;
     for (uint64_t i = 0; i < 100; i++)
-        put(&map, (i * 40 + 7) * NODE_WIDTH * STRIDE + 2);
+        put(&map, (i * 15 + 7) * LEAF_WIDTH * STRIDE + 2);
     no_memory = false;
     assert_valid(&map);
     area_map_unhold(&map);

@@ -23,7 +23,7 @@
 /* A level costs a few visits for each of: the way down, the edges and their siblings, what the parents keep. */
 #define EACH_LEVEL 8
 
-/* The k areas lie in about k / NODE_MIN nodes at most, with those of the levels above. Each is read by the plan and for the
+/* The k areas lie in about k / LEAF_MIN nodes at most, with those of the levels above. Each is read by the plan and for the
  * backend and let go, and protect writes another. */
 #define EACH_NODE 3
 
@@ -137,7 +137,7 @@ static void check_cost(edit_fn *edit, size_t n, size_t k, bool gapless, bool by_
     uint64_t bound;
 
     fill(&set, n, gapless);
-    bound = EACH_LEVEL * set.map.height + (by_areas ? EACH_NODE * (k / NODE_MIN) : 0);
+    bound = EACH_LEVEL * set.map.height + (by_areas ? EACH_NODE * (k / LEAF_MIN) : 0);
     node_visits_set(0);
     edit(&set, middle(n, k));
     if (node_visits() > bound)
