@@ -3,8 +3,6 @@
  * of it (area_map_validate.c). */
 #include "core/area_map.h"
 
-#include <stdlib.h>
-
 #include "core/area_map_node.h"
 
 #ifdef ASPACE_CHECKS
@@ -13,41 +11,18 @@ _Thread_local uint64_t node_visit_count;
 
 void area_map_init(struct area_map *map, struct range bounds)
 {
-    *map = (struct area_map){.bounds = bounds};
-}
-
-static struct area_map_node *leftmost(const struct area_map *map, unsigned level)
-{
-    struct area_map_node *node = map->root;
-
-    for (unsigned at = map->height; at > level + 1; at--)
-        node = node->children[0];
-    return node;
+    *map = (struct area_map){.bounds = bounds, .nodes = SLAB_INIT(sizeof(struct area_map_node))};
 }
 
 void area_map_clear(struct area_map *map)
 {
-    struct area_map_node *below = NULL;
-
-    for (struct area_map_node *first = map->root; first; first = below) {
-        below = first->level ? first->children[0] : NULL;
-        for (struct area_map_node *node = first, *next; node; node = next) {
-            next = node->next;
-            free(node);
-        }
-    }
-    node_trim(map, 0);
+    slab_clear(&map->nodes);
     area_map_init(map, map->bounds);
 }
 
 size_t area_map_memory(const struct area_map *map)
 {
-    size_t nodes = map->spares;
-
-    for (unsigned level = 0; level < map->height; level++)
-        for (const struct area_map_node *node = leftmost(map, level); node; node = node->next)
-            nodes++;
-    return nodes * sizeof(struct area_map_node);
+    return map->nodes.bytes;
 }
 
 struct area_map_node *path_to(const struct area_map *map, uint64_t page, struct area_path *path)

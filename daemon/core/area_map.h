@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "base/slab.h"
 #include "core/area.h"
 
 struct area_map_node;
@@ -27,6 +28,7 @@ struct area_map {
     size_t count;                /* areas */
     uint64_t pages;              /* sum of the areas' sizes */
     struct range bounds;         /* holes are counted within these; every area lies inside */
+    struct slab nodes;           /* the memory of all nodes */
     struct area_map_node *spare; /* reserved nodes */
     size_t spares;
     struct area_map_held held;
@@ -127,7 +129,7 @@ bool area_map_largest_hole(const struct area_map *map, struct range window, stru
  * hold; else false and `problem` (of `size` bytes) says in a sentence which one does not. O(n). */
 bool area_map_validate(const struct area_map *map, char *problem, size_t size);
 
-/* Bytes of all nodes, spares included. O(n / node width). */
+/* Bytes taken for nodes, spares and what is not yet used included. */
 size_t area_map_memory(const struct area_map *map);
 
 #endif

@@ -29,6 +29,7 @@
  * A hole belongs to the area before it. So a new area, which a search puts behind an area of its leaf, changes no
  * other leaf's holes; and the hole before the first area needs no place at all, as the root's first key ends it. */
 struct area_map_node {
+    struct slab_block block;
     struct area_map_node *prev; /* in the same level */
     struct area_map_node *next; /* in the same level, or in the list of spares */
     unsigned count;
@@ -165,7 +166,7 @@ uint64_t node_hole(const struct area_map *map, const struct area_map_node *node)
 struct area_map_node *node_take(struct area_map *map, unsigned level);
 void node_release(struct area_map *map, struct area_map_node *node);
 
-/* Gives spares back to malloc until at most `keep` are left. */
+/* Gives spares back until at most `keep` are left. */
 void node_trim(struct area_map *map, size_t keep);
 
 /* The same, leaving what is held and what the next small edits will want. */

@@ -1,6 +1,5 @@
 /* The spare nodes of the interval map: how many an edit can need at most, and taking them before it is made. With what
  * is taken here, area_map_edit.c cannot fail. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/area_map_node.h"
@@ -33,13 +32,18 @@ void node_trim(struct area_map *map, size_t keep)
 
         map->spare = node->next;
         map->spares--;
-        free(node);
+        slab_give(&map->nodes, node);
     }
 }
 
+/* In bytes: what an empty map may keep. */
+#define SMALL_MAP ((size_t)64 << 10)
+
 void node_trim_surplus(struct area_map *map)
 {
-    node_trim(map, map->held.nodes + node_need(map, 1) + 4);
+    bool was_large = !map->root && map->nodes.bytes > SMALL_MAP; /* its last few spares may lie in as many chunks */
+
+    node_trim(map, map->held.nodes + (was_large ? 0 : node_need(map, 1) + 4));
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -95,7 +99,7 @@ static enum aspace_error take_spares(struct area_map *map, size_t need)
     size_t had = map->spares;
 
     while (map->spares < need) {
-        struct area_map_node *node = aligned_alloc(_Alignof(struct area_map_node), sizeof(*node));
+        struct area_map_node *node = slab_take(&map->nodes);
 
         if (!node) {
             node_trim(map, had);

@@ -536,7 +536,7 @@ static void a_reserve_that_fails_at_any_allocation_changes_nothing(void **state)
         assert_valid(&map);
         area_map_clear(&map);
     }
-    assert_true(n > 10);
+    assert_true(n > 3);
 }
 
 /* ---- planted damage ---- */

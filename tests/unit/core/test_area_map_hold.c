@@ -338,7 +338,7 @@ static void a_hold_that_fails_at_any_allocation_changes_nothing(void **state)
         assert_int_equal(map.held.edits, failed ? 1 : 2);
     }
     fail_at = 0;
-    assert_true(n > 10);
+    assert_true(n > 3);
     assert_valid(&map);
     area_map_clear(&map);
 }
