@@ -9,25 +9,24 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-uint64_t leaf_hole(const struct area_map *map, const struct area_map_node *leaf, unsigned from, unsigned to)
+static uint64_t hole_between(const struct area_map_node *leaf, unsigned at)
 {
-    const uint64_t *starts = leaf->starts;
-    const uint64_t *ends = leaf->ends;
-    unsigned inside = to < leaf->count ? to : leaf->count - 1;
-    uint64_t even = 0;
-    uint64_t odd = 0;
-    unsigned i = from;
+    return leaf->starts[at + 1] - leaf->ends[at];
+}
+
+uint64_t leaf_hole(const struct area_map *map, const struct area_map_node *leaf)
+{
+    unsigned inside = leaf->count - 1;
+    unsigned half = (inside + 1) / 2;
+    uint64_t low = 0;
+    uint64_t high = leaf_after(map, leaf) - leaf->ends[inside];
 
     node_visit();
-    for (; i + 1 < inside; i += 2) { /* two chains, for one would wait for itself */
-        even = larger(even, starts[i + 1] - ends[i]);
-        odd = larger(odd, starts[i + 2] - ends[i + 1]);
+    for (unsigned i = 0; i < half; i++) { /* two chains, for one would wait for itself; the middle is in both */
+        low = larger(low, hole_between(leaf, i));
+        high = larger(high, hole_between(leaf, inside - half + i));
     }
-    if (i < inside)
-        even = larger(even, starts[i + 1] - ends[i]);
-    if (to == leaf->count && to > from)
-        odd = larger(odd, leaf_after(map, leaf) - ends[to - 1]);
-    return larger(even, odd);
+    return larger(low, high);
 }
 
 uint64_t node_hole(const struct area_map *map, const struct area_map_node *node)
@@ -35,7 +34,7 @@ uint64_t node_hole(const struct area_map *map, const struct area_map_node *node)
     uint64_t largest = 0;
 
     if (!node->level)
-        return leaf_hole(map, node, 0, node->count);
+        return leaf_hole(map, node);
     node_visit();
     for (unsigned i = 0; i < node->count; i++)
         largest = larger(largest, node->holes[i]);
@@ -95,11 +94,34 @@ void node_copy(struct area_map_node *to, unsigned at, const struct area_map_node
     }
 }
 
+static inline void leaf_move(struct area_map_node *leaf, unsigned to, unsigned from)
+{
+    leaf->starts[to] = leaf->starts[from];
+    leaf->ends[to] = leaf->ends[from];
+    leaf->attrs[to] = leaf->attrs[from];
+}
+
+/* The areas from `from` on move to `to` on, all three parts in one loop: its end is guessed wrong once, where three calls
+ * of memmove guess wrong twice each. */
+static void leaf_shift(struct area_map_node *leaf, unsigned to, unsigned from)
+{
+    unsigned count = leaf->count;
+
+    if (to > from)
+        for (unsigned i = count; i-- > from;)
+            leaf_move(leaf, i + (to - from), i);
+    else if (to < from)
+        for (unsigned i = from; i < count; i++)
+            leaf_move(leaf, i - (from - to), i);
+}
+
 void node_open(struct area_map_node *node, unsigned lo, unsigned hi, unsigned count)
 {
     unsigned total = node->count - (hi - lo) + count;
 
-    if (lo + count != hi)
+    if (!node->level)
+        leaf_shift(node, lo + count, hi);
+    else if (lo + count != hi)
         node_copy(node, lo + count, node, hi, node->count - hi);
     for (unsigned i = total; i < node->count; i++)
         node->keys[i] = KEY_NONE;
@@ -127,7 +149,7 @@ static void count_areas(struct area_map *map, const struct area *pieces, size_t 
     map->count += count;
 }
 
-/* leaf_hole for the few entries beside an edit. */
+/* The largest hole after one of the areas [from, to): the few beside an edit. */
 static inline uint64_t edit_hole(const struct area_map *map, const struct area_map_node *leaf, unsigned from,
                                  unsigned to)
 {
@@ -160,6 +182,29 @@ static void edit_leaf(struct edit *edit, unsigned lo, unsigned hi)
     path_settle(map, edit->left, 0);
     if (leaf->prev)
         path_settle_before(map, leaf->prev->keys[0]);
+}
+
+/* The usual edit of all: one area comes into a hole behind another one. False if it is not that, or the leaf is full. */
+static bool insert_one(const struct edit *edit, struct range window)
+{
+    struct area_map *map = edit->map;
+    struct area_map_node *leaf = edit->left->node[0];
+    unsigned at = edit->left->index[0];
+    unsigned count = leaf->count;
+    uint64_t after;
+    uint64_t before;
+
+    if (edit->count != 1 || count == LEAF_WIDTH || window.start < leaf->ends[at])
+        return false;
+    before = leaf->ends[at++];
+    after = at < count ? leaf->starts[at] : leaf_after(map, leaf);
+    if (after < window.end)
+        return false;
+    leaf_shift(leaf, at + 1, at);
+    leaf_set(leaf, at, edit->pieces);
+    leaf->count = count + 1;
+    settle_hole(map, edit->left, after - before, larger(window.start - before, after - window.end));
+    return true;
 }
 
 /* True if all that the edit does is to give the area `at` of the leaf other attributes. */
@@ -240,6 +285,10 @@ void area_map_replace_at(struct area_map *map, struct area_path *path, struct ra
         path_to(map, window.start, path);
     leaf = path->node[0];
     lo = path->index[0];
+    if (insert_one(&edit, window)) {
+        count_areas(map, pieces, 1);
+        return;
+    }
     if (only_attr(&edit, window, lo)) {
         leaf->attrs[lo] = pieces[0].attr;
         return;

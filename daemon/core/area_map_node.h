@@ -156,8 +156,8 @@ static inline uint64_t map_first(const struct area_map *map)
     return map->root ? map->root->keys[0] : map->bounds.end;
 }
 
-/* The largest hole after one of the entries [from, to) of a leaf. */
-uint64_t leaf_hole(const struct area_map *map, const struct area_map_node *leaf, unsigned from, unsigned to);
+/* The largest hole after an area of the leaf. */
+uint64_t leaf_hole(const struct area_map *map, const struct area_map_node *leaf);
 
 /* The largest hole after an area below `node`: what its parent keeps. */
 uint64_t node_hole(const struct area_map *map, const struct area_map_node *node);
