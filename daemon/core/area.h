@@ -5,10 +5,12 @@
 #include "core/range.h"
 
 struct area_attr {
-    uint64_t delta; /* linear: physical page minus virtual page (modulo 2^64), so that pieces need no change; else 0 */
+    uint64_t delta; /* linear: physical page minus virtual page (modulo 2^64), so that pieces need no change; file: page
+                     * in the file minus virtual page; else 0 */
     uint32_t tag;   /* an id of the space's tag table; 0 is no tag */
-    uint16_t flags; /* enum aspace_flags */
-    uint16_t backing; /* enum aspace_backing */
+    uint16_t flags : 10;  /* enum aspace_flags */
+    uint16_t backing : 6; /* enum aspace_backing */
+    uint16_t path;        /* an id of the space's path table; 0 is no path */
 };
 
 struct area {
@@ -19,7 +21,8 @@ struct area {
 /* Alike in all but the range: neighbours for which this holds may be joined. */
 static inline bool area_attr_equal(const struct area_attr *a, const struct area_attr *b)
 {
-    return a->delta == b->delta && a->tag == b->tag && a->flags == b->flags && a->backing == b->backing;
+    return a->delta == b->delta && a->tag == b->tag && a->flags == b->flags && a->backing == b->backing &&
+           a->path == b->path;
 }
 
 #endif

@@ -53,7 +53,18 @@ struct frame_counts {
     uint64_t shared; /* data frames mapped by more than one space */
 };
 
-/* The areas of a space, for a check: calls each(arg, area) in order. */
+/* Areas in order, of a window. Start from {0}. */
+struct area_list {
+    struct range window;
+    struct area *areas;
+    size_t count;
+    size_t capacity;
+};
+
+/* NoMemory. reconcile.c */
+enum aspace_error area_list_add(struct area_list *list, const struct area *area, struct refusal *why);
+void area_list_free(struct area_list *list);
+
 struct area_map;
 
 /* Takes one problem found by a check, a plain sentence. */
@@ -72,7 +83,19 @@ struct backend_ops {
     void (*commit)(struct backend *backend);
     void (*rollback)(struct backend *backend);
 
-    /* Optional from here on: NULL means Unsupported. */
+    /* Optional from here on: NULL means Unsupported, or nothing to do. */
+
+    /* The last step of a transaction that may fail, just before commit: a backend that only noted the steps so far
+     * makes them now. */
+    enum aspace_error (*settle)(struct backend *backend, struct refusal *why);
+
+    /* A backend that others change too: what is really there in `window`, or more of it, cut at no area; without tags.
+     * `hold`: it stays as it is until the commit or rollback that follows. The list is the backend's, until its next
+     * call. */
+    enum aspace_error (*sync)(struct backend *backend, struct range window, bool hold, struct refusal *why,
+                              const struct area_list **ret);
+    /* The text of a path id that sync gave; NULL for 0. */
+    const char *(*path)(const struct backend *backend, uint16_t id);
 
     /* Moves what makes `piece` real to the pages from `to` on, which are free (or were unmapped earlier in the
      * transaction) and do not overlap it. Part of a transaction. */
@@ -145,6 +168,11 @@ static inline enum aspace_error backend_move(struct backend *backend, const stru
                             inject_fires(backend->inject, ASPACE_INJECT_MAP, new_range, why)))
         return why->code;
     return backend->ops->move(backend, piece, to, why);
+}
+
+static inline enum aspace_error backend_settle(struct backend *backend, struct refusal *why)
+{
+    return backend->ops->settle ? backend->ops->settle(backend, why) : ASPACE_OK;
 }
 
 /* A backend with frames asks this before it takes one, of data or for a table, on behalf of `page`; after true it

@@ -63,6 +63,11 @@ enum aspace_error edit_fail(struct memory_set *set, struct plan *plan, struct re
     return why->code;
 }
 
+enum aspace_error edit_settle(struct memory_set *set, struct refusal *why)
+{
+    return set->open ? ASPACE_OK : backend_settle(set->backend, why);
+}
+
 /* The point of no return: nothing below can fail. */
 void edit_commit(struct memory_set *set, struct plan *plan)
 {
@@ -199,7 +204,7 @@ static enum aspace_error unmap_range(struct memory_set *set, struct range range,
     if (check_holes(&plan, holes, why))
         return why->code;
     if (plan_cut(&plan, NULL, sum, why) || (plan.taken && edit_reserve(set, &plan, why)) ||
-        apply_unmap(set, &plan, why))
+        apply_unmap(set, &plan, why) || edit_settle(set, why))
         return edit_fail(set, &plan, why);
     if (plan.taken) {
         count_removal(set, sum);
@@ -318,7 +323,7 @@ enum aspace_error memory_set_map(struct memory_set *set, const struct map_reques
     if (!free && request->overlap == ASPACE_OVERLAP_FAIL)
         return refuse_overlap(area.range, &in_the_way, why);
     if ((free ? plan_add(&plan, &area, why) : plan_cut(&plan, &area, &sum, why)) || edit_reserve(set, &plan, why) ||
-        (!free && apply_unmap(set, &plan, why)) || backend_map(set->backend, &area, why))
+        (!free && apply_unmap(set, &plan, why)) || backend_map(set->backend, &area, why) || edit_settle(set, why))
         return edit_fail(set, &plan, why);
     *ret_page = area.range.start;
     *ret_area = plan_piece(&plan, area.range.start);
@@ -404,7 +409,7 @@ enum aspace_error memory_set_protect(struct memory_set *set, struct range range,
     edit_begin(set, range, &plan);
     if (check_holes(&plan, holes, why))
         return why->code;
-    if (plan_protect(set, &plan, &edit, why) || apply_protect(set, &plan, &edit, why))
+    if (plan_protect(set, &plan, &edit, why) || apply_protect(set, &plan, &edit, why) || edit_settle(set, why))
         return edit_fail(set, &plan, why);
     if (edit.changed) {
         set->sum.split += edit.cuts;

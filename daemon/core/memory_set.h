@@ -38,6 +38,8 @@ void memory_set_free(struct memory_set *set);
 /* A transaction: any number of edits that become real together, in one generation. After an edit of it was refused the
  * only way on is memory_set_rollback, which cannot fail and leaves everything as it was at memory_set_begin. */
 void memory_set_begin(struct memory_set *set);
+/* The last step that can be refused; commit or roll back next. */
+enum aspace_error memory_set_settle(struct memory_set *set, struct refusal *why);
 void memory_set_commit(struct memory_set *set);
 void memory_set_rollback(struct memory_set *set);
 

@@ -9,11 +9,12 @@
 
 #define ADDR "0x%" PRIx64
 
-/* The frame: begin, plan, reserve, ask the backend, commit; fail from anywhere between. In a transaction the backend
+/* The frame: begin, plan, reserve, ask the backend, settle, commit; fail from anywhere between. In a transaction the backend
  * and the generation wait for its end, and a failure leaves it to be rolled back as a whole. */
 void edit_begin(struct memory_set *set, struct range range, struct plan *plan);
 enum aspace_error edit_reserve(struct memory_set *set, struct plan *plan, struct refusal *why);
 enum aspace_error edit_fail(struct memory_set *set, struct plan *plan, struct refusal *why);
+enum aspace_error edit_settle(struct memory_set *set, struct refusal *why);
 void edit_commit(struct memory_set *set, struct plan *plan);
 
 /* What a cut takes away. */

@@ -24,6 +24,11 @@ void memory_set_rollback(struct memory_set *set)
     journal_replay(&set->journal, &set->map);
 }
 
+enum aspace_error memory_set_settle(struct memory_set *set, struct refusal *why)
+{
+    return backend_settle(set->backend, why);
+}
+
 uint64_t memory_set_generation(const struct memory_set *set)
 {
     return set->generation + (set->open && set->sum.edits);
@@ -38,8 +43,10 @@ static bool nest(struct memory_set *set)
     return true;
 }
 
-static enum aspace_error unnest(struct memory_set *set, bool own, enum aspace_error error)
+static enum aspace_error unnest(struct memory_set *set, bool own, enum aspace_error error, struct refusal *why)
 {
+    if (own && !error)
+        error = memory_set_settle(set, why);
     if (own && error)
         memory_set_rollback(set);
     else if (own)
@@ -90,7 +97,7 @@ enum aspace_error memory_set_unmap_tag(struct memory_set *set, uint32_t tag, str
     uint64_t pages = 0;
     size_t removed = 0;
 
-    if (unnest(set, own, unmap_tagged(set, tag, why, &pages, &removed)))
+    if (unnest(set, own, unmap_tagged(set, tag, why, &pages, &removed), why))
         return why->code;
     *ret_pages = pages;
     *ret_removed = removed;
@@ -118,7 +125,7 @@ enum aspace_error memory_set_protect_tag(struct memory_set *set, uint32_t tag, u
     bool own = nest(set);
     size_t changed = 0;
 
-    if (unnest(set, own, protect_tagged(set, tag, set_flags, clear_flags, why, &changed)))
+    if (unnest(set, own, protect_tagged(set, tag, set_flags, clear_flags, why, &changed), why))
         return why->code;
     *ret_changed = changed;
     return ASPACE_OK;
@@ -255,7 +262,7 @@ enum aspace_error memory_set_move(struct memory_set *set, const struct move_requ
         return why->code;
     if (!range_equal(m.new.range, m.old.range)) {
         own = nest(set);
-        if (unnest(set, own, make_move(set, &m, why)))
+        if (unnest(set, own, make_move(set, &m, why), why))
             return why->code;
     }
     area_map_find(&set->map, m.new.range.start, ret);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/reconcile.h"
+
 static char *copy_text(const char *text)
 {
     size_t size = strlen(text) + 1;
@@ -111,6 +113,41 @@ void space_uninject_all(struct space *space)
 {
     space->inject.count = 0;
     tell_backend(space);
+}
+
+/* ---- What others change ---- */
+
+/* Grown so that it cuts no area of the map. */
+static struct range whole_areas(const struct area_map *map, struct range window)
+{
+    struct area area;
+
+    if (area_map_find(map, window.start, &area))
+        window.start = area.range.start;
+    if (area_map_find(map, window.end - 1, &area))
+        window.end = area.range.end;
+    return window;
+}
+
+enum aspace_error space_sync(struct space *space, struct range window, bool hold, struct refusal *why)
+{
+    struct backend *backend = space->backend;
+    const struct area_list *found;
+    bool changed;
+
+    if (!backend->ops->sync || range_empty(window))
+        return ASPACE_OK;
+    window = whole_areas(&space->set.map, window);
+    do {
+        if (backend->ops->sync(backend, window, hold, why, &found))
+            return why->code;
+        window = whole_areas(&space->set.map, found->window);
+    } while (!range_equal(window, found->window));
+    if (memory_set_reconcile(&space->set, found, why, &changed) == ASPACE_OK)
+        return ASPACE_OK;
+    if (hold)
+        backend->ops->rollback(backend);
+    return why->code;
 }
 
 /* ---- The check ---- */

@@ -83,6 +83,10 @@ enum aspace_error space_inject(struct space *space, const struct inject_fault *f
 enum aspace_error space_uninject(struct space *space, uint64_t id, struct refusal *why);
 void space_uninject_all(struct space *space);
 
+/* Brings the map to what is really there in `window` (memory_set_reconcile), for a backend that others change too; else
+ * does nothing. `hold`: so it stays until the transaction that follows ends; the caller makes one. */
+enum aspace_error space_sync(struct space *space, struct range window, bool hold, struct refusal *why);
+
 /* Checks the map's invariants and the backend against it; each problem is reported. */
 void space_check(struct space *space, backend_problem_fn *report, void *arg);
 

@@ -161,6 +161,8 @@ enum aspace_error space_apply(struct call *call)
         write_end(&a, a.dry_run ? set->generation : memory_set_generation(set), areas_before);
     if (call->out->failed)
         error = refuse_no_memory(&call->why);
+    if (!error && !a.dry_run)
+        error = memory_set_settle(set, &call->why);
     if (error || a.dry_run)
         roll_back(call);
     else

@@ -36,9 +36,14 @@ enum aspace_flags {
 
 /* What makes an area real. X(NAME, "text"), the first is the default. */
 #define ASPACE_BACKING_MAP(X)                                                                                          \
-    X(LAZY, "lazy")     /* sim: a zeroed frame at first access */                                                      \
-    X(EAGER, "eager")   /* sim: zeroed frames at once */                                                               \
-    X(LINEAR, "linear") /* sim: virtual to physical address at a fixed offset */
+    X(LAZY, "lazy")       /* sim: a zeroed frame at first access */                                                    \
+    X(EAGER, "eager")     /* sim: zeroed frames at once */                                                             \
+    X(LINEAR, "linear")   /* sim: virtual to physical address at a fixed offset */                                     \
+    X(ANON, "anon")       /* ptrace: anonymous memory */                                                               \
+    X(FILE, "file")       /* ptrace: a file, from an offset on */                                                      \
+    X(HEAP, "heap")       /* ptrace: the brk heap, the kernel's */                                                     \
+    X(STACK, "stack")     /* ptrace: the main thread's stack, the kernel's */                                          \
+    X(SPECIAL, "special") /* ptrace: the kernel's own pages, such as the vdso, and the daemon's in the target */
 
 /* Which free range a placement takes. */
 #define ASPACE_POLICY_MAP(X)                                                                                           \
