@@ -176,6 +176,8 @@ void space_check(struct space *space, backend_problem_fn *report, void *arg)
         report(arg, problem);
         return; /* what is built on a broken map would only repeat it */
     }
+    if (!tags_validate(&space->tags, problem, sizeof(problem)))
+        report(arg, problem);
     check_tags(space, report, arg);
     if (space->backend->ops->check)
         space->backend->ops->check(space->backend, &space->set.map, report, arg);

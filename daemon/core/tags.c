@@ -1,6 +1,8 @@
 /* Interning of tags: an open hash table over an array of texts, swept instead of counted. */
 #include "core/tags.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,4 +152,41 @@ uint32_t tags_find(const struct tags *tags, const char *text)
 const char *tags_text(const struct tags *tags, uint32_t id)
 {
     return id ? tags->texts[id - 1] : NULL;
+}
+
+/* True if a search for the text of `id` ends at it. Trusts no slot, and ends in a table that has no empty one. */
+static bool found_by_text(const struct tags *tags, uint32_t id)
+{
+    const char *text = tags->texts[id - 1];
+    uint32_t i = hash(text) & mask(tags);
+
+    for (uint32_t steps = 0; steps <= mask(tags) && tags->slots[i]; steps++, i = (i + 1) & mask(tags)) {
+        uint32_t at = tags->slots[i];
+
+        if (at <= tags->capacity && tags->texts[at - 1] && strcmp(tags->texts[at - 1], text) == 0)
+            return at == id;
+    }
+    return false;
+}
+
+bool tags_validate(const struct tags *tags, char *problem, size_t size)
+{
+    uint32_t texts = 0;
+    uint32_t slots = 0;
+
+    for (uint32_t i = 0; i < tags->capacity; i++) {
+        texts += tags->texts[i] != NULL;
+        if (tags->texts[i] ? found_by_text(tags, i + 1) : i >= tags->lowest)
+            continue;
+        snprintf(problem, size, "tags: tag %" PRIu32 " is %s", i + 1,
+                 tags->texts[i] ? "not found by its text" : "free, below the lowest free one");
+        return false;
+    }
+    for (uint32_t i = 0; i < tags->capacity * 2; i++)
+        slots += tags->slots[i] != 0;
+    if (texts == tags->count && slots == tags->count)
+        return true;
+    snprintf(problem, size, "tags: %" PRIu32 " texts and %" PRIu32 " slots in use, but the table says %" PRIu32, texts,
+             slots, tags->count);
+    return false;
 }

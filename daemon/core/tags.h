@@ -28,4 +28,8 @@ uint32_t tags_find(const struct tags *tags, const char *text);
 /* The text of `id`, NULL for 0 (no tag). The table's; valid until the next tags_intern. */
 const char *tags_text(const struct tags *tags, uint32_t id);
 
+/* Checks the table: every text is found by its own id and no slot holds anything else, nothing free lies below `lowest`, the
+ * counts are right. True if all hold; else false and `problem` (of `size` bytes) says in a sentence which one does not. */
+bool tags_validate(const struct tags *tags, char *problem, size_t size);
+
 #endif

@@ -343,6 +343,91 @@ static void count_problem(void *arg, const char *problem)
     assert_int_not_equal(strlen(problem), 0);
 }
 
+struct seen {
+    const char *problem; /* what is looked for */
+    unsigned count;
+    unsigned others;
+};
+
+static void look_for(void *arg, const char *problem)
+{
+    struct seen *seen = arg;
+
+    *(strstr(problem, seen->problem) ? &seen->count : &seen->others) += 1;
+}
+
+static void assert_told(struct space *space, const char *problem, unsigned count)
+{
+    struct seen seen = {.problem = problem};
+
+    space_check(space, look_for, &seen);
+    if (seen.count != count || seen.others)
+        fail_msg("'%s' is told %u times and other problems %u times", problem, seen.count, seen.others);
+}
+
+/* Sets a field wrong, checks that it is told, and nothing else, and sets it right. */
+#define ASSERT_TOLD(space, problem, field, wrong)                                                                      \
+    do {                                                                                                               \
+        __typeof__(field) right_ = (field);                                                                            \
+        (field) = (wrong);                                                                                             \
+        assert_told(space, problem, 1);                                                                                \
+        (field) = right_;                                                                                              \
+        assert_told(space, "", 0);                                                                                     \
+    } while (0)
+
+/* The slot of the table that holds `id`, of 0 an empty one. */
+static uint32_t *slot_with(const struct tags *tags, uint32_t id)
+{
+    uint32_t *slot = tags->slots;
+
+    while (*slot != id)
+        slot++;
+    return slot;
+}
+
+static void damaged_tags_are_told(void **state)
+{
+    struct fixture f;
+    struct tags *tags;
+    char other[] = "other";
+    uint32_t *slot;
+    uint32_t *empty;
+
+    (void)state;
+    open_space(&f, 16);
+    map(&f, 40, 2, RW, "heap");
+    map(&f, 42, 2, RW, "stack");
+    tags = &f.space->tags;
+    slot = slot_with(tags, 2);
+    empty = slot_with(tags, 0);
+    assert_told(f.space, "", 0);
+    ASSERT_TOLD(f.space, "tag 1 is not found by its text", tags->texts[0], other);
+    ASSERT_TOLD(f.space, "tag 2 is not found by its text", tags->texts[1], tags->texts[0]);
+    ASSERT_TOLD(f.space, "tag 2 is not found by its text", *slot, 0);
+    ASSERT_TOLD(f.space, "tag 2 is not found by its text", *slot, 1);
+    ASSERT_TOLD(f.space, "tag 2 is not found by its text", *slot, tags->capacity + 1);
+    ASSERT_TOLD(f.space, "2 texts and 3 slots in use, but the table says 2", *empty, 1);
+    ASSERT_TOLD(f.space, "2 texts and 2 slots in use, but the table says 3", tags->count, 3);
+    ASSERT_TOLD(f.space, "tag 3 is free, below the lowest free one", tags->lowest, 3);
+    space_destroy(f.space);
+}
+
+static void an_area_with_a_tag_that_does_not_exist_is_told(void **state)
+{
+    const struct area wrong[] = {{{100, 101}, {.tag = 2}}, {{102, 103}, {.tag = UINT32_MAX}}};
+    struct fixture f;
+
+    (void)state;
+    open_space(&f, 64);
+    map(&f, 90, 2, RW, "heap");
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(area_map_reserve(&f.space->set.map, 1), ASPACE_OK);
+        area_map_replace(&f.space->set.map, wrong[i].range, &wrong[i], 1);
+    }
+    assert_told(f.space, "which does not exist", 2);
+    space_destroy(f.space);
+}
+
 static void a_check_reports_nothing_until_something_is_broken(void **state)
 {
     struct fixture f;
@@ -357,11 +442,11 @@ static void a_check_reports_nothing_until_something_is_broken(void **state)
     count = f.space->tags.capacity;
     f.space->tags.capacity = 0; /* as if the table had lost its texts */
     space_check(f.space, count_problem, &problems);
-    assert_int_equal(problems, 1);
+    assert_int_equal(problems, 2); /* of the table, and of the area that carries a tag */
     f.space->tags.capacity = count;
     f.space->set.map.count++;
     space_check(f.space, count_problem, &problems);
-    assert_int_equal(problems, 2);
+    assert_int_equal(problems, 3);
     f.space->set.map.count--;
     space_destroy(f.space);
 }
@@ -381,6 +466,8 @@ int main(void)
         cmocka_unit_test(an_access_that_fails_at_its_second_page_gives_the_first_ones_frame_back),
         cmocka_unit_test(what_the_backend_lacks_is_unsupported),
         cmocka_unit_test(an_areas_tag_is_its_text),
+        cmocka_unit_test(damaged_tags_are_told),
+        cmocka_unit_test(an_area_with_a_tag_that_does_not_exist_is_told),
         cmocka_unit_test(a_check_reports_nothing_until_something_is_broken),
     };
 
