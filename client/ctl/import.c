@@ -1,4 +1,5 @@
-/* `import`: the areas of a process, or of a saved maps text, made in a sim space. All of them or none. */
+/* `import`: the areas of a process, or of a saved maps text, made in a sim space by space.apply: all of them or none, and
+ * in one step unless they pass the daemon's limit for a message. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,15 +16,13 @@ struct import {
     struct session *session;
     const char *space;
     char source[300]; /* as people read it: the file or the process */
-    struct maps maps;
-    uint64_t low; /* the space's range */
+    struct maps maps; /* after drop_outside the rows that are imported */
+    uint64_t low;     /* the space's range */
     uint64_t high;
+    uint64_t most; /* bytes of a message that the daemon takes */
     bool created;
-    uint64_t *ids; /* of the calls, by row; 0 for a row that is skipped */
-    bool *made;    /* rows whose area is there */
-    size_t mapped;
+    size_t mapped; /* rows whose areas are there: the first so many */
     size_t skipped;
-    uint64_t bytes;
 };
 
 /* ---- The text ---- */
@@ -99,6 +98,18 @@ static int call_space(struct import *import, enum method_id method, struct aspac
     return status;
 }
 
+static int ask_limit(struct import *import)
+{
+    struct aspace_reply *reply;
+    int status = session_call(import->session, methods[METHOD_DAEMON_INFO].name, NULL, &reply);
+
+    if (status)
+        return status;
+    aspace_reply_u64(reply, "limits.max_message", &import->most);
+    aspace_reply_free(reply);
+    return STATUS_DONE;
+}
+
 static int create_space(struct import *import, struct aspace_reply **ret)
 {
     int status = call_space(import, METHOD_SPACE_CREATE, ret);
@@ -137,7 +148,44 @@ static int find_space(struct import *import)
     return STATUS_DONE;
 }
 
-/* ---- The areas ---- */
+/* ---- The rows ---- */
+
+static void tell_cut(const struct import *import, const struct maps_row *row)
+{
+    if (row->cut)
+        fprintf(stderr, "%s line %zu: of a pathname of more than %d bytes the end became the tag\n", import->source,
+                row->line, ASPACE_TAG_MAX);
+}
+
+static bool is_outside(const struct import *import, const struct maps_row *row)
+{
+    bool partly = row->start < import->high && row->end > import->low;
+
+    if (row->start >= import->low && row->end <= import->high)
+        return false;
+    fprintf(stderr, "skipped 0x%" PRIx64 "-0x%" PRIx64 "%s%s: it lies %s the space, 0x%" PRIx64 "-0x%" PRIx64 "\n",
+            row->start, row->end, row->tag ? " " : "", row->tag ? row->tag : "", partly ? "partly outside" : "outside",
+            import->low, import->high);
+    return true;
+}
+
+/* Leaves the rows that lie in the space. */
+static void drop_outside(struct import *import)
+{
+    struct maps *maps = &import->maps;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < maps->count; i++) {
+        if (is_outside(import, &maps->rows[i])) {
+            free(maps->rows[i].tag);
+            continue;
+        }
+        tell_cut(import, &maps->rows[i]);
+        maps->rows[kept++] = maps->rows[i];
+    }
+    import->skipped = maps->count - kept;
+    maps->count = kept;
+}
 
 static void write_member(struct json_writer *w, enum param_id id, const char *text)
 {
@@ -145,128 +193,100 @@ static void write_member(struct json_writer *w, enum param_id id, const char *te
     json_string(w, text);
 }
 
-static void write_range(struct json_writer *w, const struct import *import, const struct maps_row *row)
+/* One operation of space.apply. */
+static void write_row(struct json_writer *w, enum method_id method, const struct maps_row *row)
 {
-    write_member(w, PARAM_SPACE, import->space);
+    json_begin_object(w);
+    json_name(w, "method");
+    json_string(w, methods[method].name);
+    json_name(w, "params");
+    json_begin_object(w);
     json_name(w, param_names[PARAM_START]);
     json_hex(w, row->start);
     json_name(w, param_names[PARAM_SIZE]);
     json_hex(w, row->end - row->start);
-}
-
-static int send_row(struct import *import, enum method_id method, size_t i)
-{
-    const struct maps_row *row = &import->maps.rows[i];
-    struct json_writer w = {0};
-    int error;
-
-    json_begin_object(&w);
-    write_range(&w, import, row);
     if (method == METHOD_AREA_MAP) {
-        write_member(&w, PARAM_FLAGS, row->flags);
+        write_member(w, PARAM_FLAGS, row->flags);
         if (row->tag)
-            write_member(&w, PARAM_TAG, row->tag);
+            write_member(w, PARAM_TAG, row->tag);
     }
-    json_end_object(&w);
-    json_bytes(&w, "", 1);
-    error = w.failed ? -ENOMEM
-                     : aspace_client_send(import->session->client, methods[method].name, w.data,
-                                          import->session->timeout_ms, &import->ids[i]);
-    json_writer_free(&w);
-    return error;
+    json_end_object(w);
+    json_end_object(w);
 }
 
-static bool is_outside(struct import *import, const struct maps_row *row)
-{
-    if (row->start >= import->low && row->end <= import->high)
-        return false;
-    fprintf(stderr, "skipped 0x%" PRIx64 "-0x%" PRIx64 "%s%s: outside the space's range\n", row->start, row->end,
-            row->tag ? " " : "", row->tag ? row->tag : "");
-    import->skipped++;
-    return true;
-}
+/* What a message has besides the operations, more than enough. */
+#define ENVELOPE 256
 
-static int send_rows(struct import *import)
+/* The params of space.apply with rows from `from` on, as many as a message takes, but one. Returns the row after them. */
+static size_t write_rows(struct json_writer *w, const struct import *import, enum method_id method, size_t from,
+                         size_t end)
 {
-    for (size_t i = 0; i < import->maps.count; i++) {
-        int error;
+    size_t i = from;
 
-        if (is_outside(import, &import->maps.rows[i]))
-            continue;
-        error = send_row(import, METHOD_AREA_MAP, i);
-        if (error)
-            return session_failure(import->session, error);
+    json_begin_object(w);
+    write_member(w, PARAM_SPACE, import->space);
+    json_name(w, param_names[PARAM_OPS]);
+    json_begin_array(w);
+    for (; i < end; i++) {
+        size_t size = w->size;
+        bool comma = w->comma;
+
+        write_row(w, method, &import->maps.rows[i]);
+        if (i > from && w->size + ENVELOPE > import->most) {
+            w->size = size;
+            w->comma = comma;
+            break;
+        }
     }
-    return STATUS_DONE;
+    json_end_array(w);
+    json_end_object(w);
+    json_bytes(w, "", 1);
+    return i;
 }
 
-static int tell_row(const struct import *import, size_t i, const struct aspace_reply *reply)
+/* Tells a refusal, and the row that it is about. */
+static int tell_row(const struct import *import, size_t first, const struct aspace_reply *reply)
 {
-    const struct maps_row *row = &import->maps.rows[i];
+    const struct maps_row *row;
+    uint64_t at;
 
     tell_refusal(reply);
+    if (aspace_reply_u64(reply, "data.operation", &at) || at >= import->maps.count - first)
+        return STATUS_REFUSED;
+    row = &import->maps.rows[first + at];
     fprintf(stderr, "row: %s line %zu, 0x%" PRIx64 "-0x%" PRIx64 " %s%s%s\n", import->source, row->line, row->start,
             row->end, row->flags, row->tag ? " " : "", row->tag ? row->tag : "");
     return STATUS_REFUSED;
 }
 
-static void count_row(struct import *import, size_t i)
-{
-    import->made[i] = true;
-    import->mapped++;
-    import->bytes += import->maps.rows[i].end - import->maps.rows[i].start;
-}
-
-/* All replies are waited for, after a refusal too: what was made has to be known. The first refusal is told. */
-static int receive_rows(struct import *import)
+/* One space.apply after the other, mostly one alone, for the rows up to `end`; *done is how many of them it was made for. */
+static int apply_rows(struct import *import, enum method_id method, size_t end, size_t *done)
 {
     int status = STATUS_DONE;
 
-    for (size_t i = 0; i < import->maps.count; i++) {
+    for (*done = 0; *done < end && !status;) {
+        struct json_writer w = {0};
         struct aspace_reply *reply;
-        int error;
+        size_t next = write_rows(&w, import, method, *done, end);
 
-        if (!import->ids[i])
-            continue;
-        error = aspace_client_receive(import->session->client, import->ids[i], import->session->timeout_ms, &reply);
-        if (error)
-            return session_failure(import->session, error);
-        if (!aspace_reply_error(reply))
-            count_row(import, i);
-        else if (!status)
-            status = tell_row(import, i, reply);
+        if (w.failed) {
+            complain("out of memory");
+            status = STATUS_REFUSED;
+        } else {
+            status = session_ask(import->session, methods[METHOD_SPACE_APPLY].name, w.data, &reply);
+        }
+        json_writer_free(&w);
+        if (status)
+            return status;
+        status = aspace_reply_error(reply) ? tell_row(import, *done, reply) : STATUS_DONE;
         aspace_reply_free(reply);
+        if (!status)
+            *done = next;
     }
     return status;
 }
 
 /* ---- Undoing ---- */
-
-static int undo_call(struct import *import, size_t i)
-{
-    struct aspace_reply *reply;
-    int error = send_row(import, METHOD_AREA_UNMAP, i);
-
-    if (!error)
-        error = aspace_client_receive(import->session->client, import->ids[i], import->session->timeout_ms, &reply);
-    if (error)
-        return session_failure(import->session, error);
-    if (aspace_reply_error(reply))
-        error = tell_refusal(reply);
-    aspace_reply_free(reply);
-    return error;
-}
-
-static int undo_areas(struct import *import)
-{
-    for (size_t i = 0; i < import->maps.count; i++) {
-        int status = import->made[i] ? undo_call(import, i) : STATUS_DONE;
-
-        if (status)
-            return status;
-    }
-    return STATUS_DONE;
-}
 
 static int undo_space(struct import *import)
 {
@@ -284,13 +304,23 @@ static int undo_space(struct import *import)
 static int undo(struct import *import, int status)
 {
     bool lost = status == STATUS_NO_DAEMON || status == STATUS_TIMEOUT;
+    size_t undone;
 
-    if (lost || (import->created ? undo_space(import) : undo_areas(import)))
+    if (lost || (import->created ? undo_space(import) : apply_rows(import, METHOD_AREA_UNMAP, import->mapped, &undone)))
         complain("some of its areas may be left in %s", import->space);
     else
         fprintf(stderr, "nothing was imported; %s is %s\n", import->space,
                 import->created ? "gone again" : "as before");
     return status;
+}
+
+static uint64_t total_bytes(const struct import *import)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < import->mapped; i++)
+        bytes += import->maps.rows[i].end - import->maps.rows[i].start;
+    return bytes;
 }
 
 /* ---- The whole ---- */
@@ -307,7 +337,7 @@ static void print_json(const struct import *import)
     json_name(&w, "areas");
     json_uint(&w, import->mapped);
     json_name(&w, "size");
-    json_hex(&w, import->bytes);
+    json_hex(&w, total_bytes(import));
     json_name(&w, "skipped");
     json_uint(&w, import->skipped);
     json_end_object(&w);
@@ -323,7 +353,8 @@ static void print_people(const struct import *import)
 
     if (import->created)
         printf("created %s\n", import->space);
-    printf("imported %zu area%s, %s", import->mapped, import->mapped == 1 ? "" : "s", size_format(import->bytes, size));
+    printf("imported %zu area%s, %s", import->mapped, import->mapped == 1 ? "" : "s",
+           size_format(total_bytes(import), size));
     if (import->skipped)
         printf("; skipped %zu", import->skipped);
     putchar('\n');
@@ -333,15 +364,8 @@ static int make_areas(struct import *import)
 {
     int status;
 
-    import->ids = calloc(import->maps.count + 1, sizeof(*import->ids));
-    import->made = calloc(import->maps.count + 1, sizeof(*import->made));
-    if (!import->ids || !import->made) {
-        complain("out of memory");
-        return undo(import, STATUS_REFUSED);
-    }
-    status = send_rows(import);
-    if (!status)
-        status = receive_rows(import);
+    drop_outside(import);
+    status = apply_rows(import, METHOD_AREA_MAP, import->maps.count, &import->mapped);
     if (status)
         return undo(import, status);
     if (import->session->json)
@@ -361,11 +385,11 @@ int run_import(struct session *s, char **words, int count)
     import.space = words[0];
     status = read_source(&import, words[1]);
     if (!status)
+        status = ask_limit(&import);
+    if (!status)
         status = find_space(&import);
     if (!status)
         status = make_areas(&import);
-    free(import.ids);
-    free(import.made);
     maps_free(&import.maps);
     return status;
 }

@@ -8,6 +8,8 @@
 #include "aspace/types.h"
 #include "ctl/clean.h"
 
+static const char no_memory[] = "out of memory";
+
 /* What is left of a line. */
 struct rest {
     const char *at;
@@ -45,7 +47,7 @@ static bool take_number(struct rest *r, unsigned base, uint64_t *ret)
 static const char *read_range(struct rest *r, struct maps_row *row)
 {
     if (!take_number(r, 16, &row->start) || !take(r, '-') || !take_number(r, 16, &row->end) || !take(r, ' '))
-        return "it must begin with START-END in hex";
+        return "it does not begin with START-END, two hexadecimal numbers";
     if (row->start >= row->end)
         return "its end is not above its start";
     if ((row->start | row->end) & (ASPACE_PAGE_SIZE - 1))
@@ -64,8 +66,10 @@ static const char *read_flags(struct rest *r, struct maps_row *row)
             return "its permissions are not like rw-p";
     }
     shared = take(r, 's');
-    if ((!shared && !take(r, 'p')) || !take(r, ' '))
+    if (!shared && !take(r, 'p'))
         return "its permissions are not like rw-p";
+    if (!take(r, ' '))
+        return "no offset follows its permissions";
     memcpy(row->flags + 3, shared ? ",shared" : "", shared ? sizeof(",shared") : 1);
     return NULL;
 }
@@ -75,26 +79,27 @@ static const char *read_file(struct rest *r)
     uint64_t number;
 
     if (!take_number(r, 16, &number) || !take(r, ' '))
-        return "its offset is no hex number";
+        return "its offset is not a hexadecimal number";
     if (!take_number(r, 16, &number) || !take(r, ':') || !take_number(r, 16, &number) || !take(r, ' '))
         return "its device is not like 08:01";
     if (!take_number(r, 10, &number) || (r->at < r->end && *r->at != ' '))
-        return "its inode is no number";
+        return "its inode is not a decimal number";
     return NULL;
 }
 
 /* The last ASPACE_TAG_MAX bytes, from a character's start on: a path's end says most. */
-static void cut_front(char *tag)
+static bool cut_front(char *tag)
 {
     size_t size = strlen(tag);
     char *from = tag;
 
     if (size <= ASPACE_TAG_MAX)
-        return;
+        return false;
     from += size - ASPACE_TAG_MAX;
     while (((unsigned char)*from & 0xC0) == 0x80)
         from++;
     memmove(tag, from, strlen(from) + 1);
+    return true;
 }
 
 static const char *read_tag(struct rest *r, struct maps_row *row)
@@ -102,12 +107,13 @@ static const char *read_tag(struct rest *r, struct maps_row *row)
     while (take(r, ' '))
         ;
     row->tag = NULL;
+    row->cut = false;
     if (r->at == r->end)
         return NULL;
     row->tag = clean_text(r->at, (size_t)(r->end - r->at));
     if (!row->tag)
-        return "out of memory";
-    cut_front(row->tag);
+        return no_memory;
+    row->cut = cut_front(row->tag);
     return NULL;
 }
 
@@ -141,7 +147,7 @@ static const char *add_row(struct maps *maps, const char *text, size_t size, siz
     const char *problem;
 
     if (maps->count == maps->capacity && !grow(maps))
-        return "out of memory";
+        return no_memory;
     problem = read_row(&rest, &maps->rows[maps->count]);
     if (!problem)
         maps->rows[maps->count++].line = line;
@@ -159,7 +165,8 @@ bool maps_read(const char *text, size_t size, struct maps *ret, char *problem)
         const char *wrong = add_row(&maps, text, (size_t)(line_end - text), line);
 
         if (wrong) {
-            snprintf(problem, MAPS_PROBLEM_MAX, "line %zu is no row of a maps text: %s", line, wrong);
+            snprintf(problem, MAPS_PROBLEM_MAX, "line %zu%s: %s", line,
+                     wrong == no_memory ? "" : " is not a row of a maps text", wrong);
             maps_free(&maps);
             return false;
         }

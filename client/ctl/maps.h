@@ -12,6 +12,7 @@ struct maps_row {
     uint64_t end;   /* one past the last byte; greater than start, both page-aligned */
     char flags[16]; /* as the protocol has them: "rw-", "rw-,shared" */
     char *tag;      /* the pathname column made fit for a tag; NULL if it is empty; owned */
+    bool cut;       /* the tag is only the end of it, for want of room */
     size_t line;    /* from 1 */
 };
 

@@ -17,10 +17,12 @@ struct refusal {
     bool has_hole; /* the largest hole in the searched window, in bytes */
     uint64_t hole_start;
     uint64_t hole_size;
+    bool has_operation; /* of a list, the one that was refused, from 0 */
+    uint32_t operation;
 };
 
 /* Sets *r afresh to `code` and the formatted message (cut at its array's size) and returns `code`, so that a caller
- * writes `return refuse(r, …)`. Hint, param, conflict and hole are cleared: set them after. */
+ * writes `return refuse(r, …)`. Hint, param and the rest are cleared: set them after. */
 enum aspace_error refuse(struct refusal *r, enum aspace_error code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

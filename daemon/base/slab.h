@@ -23,7 +23,10 @@ struct slab_block {
 };
 
 /* No chunks yet; start from this. */
-#define SLAB_INIT(block_size) {.size = (block_size)}
+#define SLAB_INIT(block_size)                                                                                          \
+    {                                                                                                                  \
+        .size = (block_size)                                                                                           \
+    }
 
 /* A block, its contents undefined but for the head; NULL without memory. */
 void *slab_take(struct slab *slab);

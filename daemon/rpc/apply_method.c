@@ -45,7 +45,7 @@ static enum aspace_error run_ops(struct apply *a, uint32_t ops)
     return ASPACE_OK;
 }
 
-/* Says which operation it was, before the reason. */
+/* Says which operation it was, for people before the reason. */
 static void name_op(struct apply *a)
 {
     struct refusal *why = &a->call->why;
@@ -54,6 +54,8 @@ static void name_op(struct apply *a)
     snprintf(message, sizeof(message), "operation %u: %.*s", (unsigned)a->index, (int)sizeof(message) - 32,
              why->message);
     memcpy(why->message, message, sizeof(message));
+    why->has_operation = true;
+    why->operation = a->index;
 }
 
 static void write_number(struct json_writer *w, const char *name, int64_t value)
@@ -73,7 +75,6 @@ static void write_refused(struct apply *a)
         return;
     }
     json_begin_object(w);
-    write_number(w, "operation", a->index);
     write_number(w, "code", why->code);
     json_name(w, "name");
     json_string(w, aspace_error_name(why->code));

@@ -155,6 +155,10 @@ void write_error_details(struct json_writer *out, const struct refusal *why, con
         json_name(out, "space");
         json_string(out, space->name);
     }
+    if (why->has_operation) {
+        json_name(out, "operation");
+        json_uint(out, why->operation);
+    }
     if (why->has_conflict && space && area_map_find(&space->set.map, page_of(why->conflict), &area))
         write_area_member(out, "conflict", space, &area, true);
     if (why->has_hole) {

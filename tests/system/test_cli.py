@@ -458,7 +458,7 @@ class Import(CtlCase):
             process.wait()
 
     def test_import_of_bad_text_is_refused_with_its_line(self):
-        for text in ("nonsense\n", MAPS.replace("00651000-00652000", "00651000-xyz"), "1000-2000\n", "1000-2000 rwzp 0 0 0\n",
+        for text in ("nonsense\n", MAPS.replace("00651000-00652000", "00651000-xyz"), "1000-2000\n", "1000-2000 rwzp 0 0 0\n", "1000-2000 rw-p\n",
                      "2000-1000 rw-p 00000000 00:00 0\n"):
             with self.subTest(text=text[:20]):
                 self.forget(self.space)
@@ -485,14 +485,66 @@ class Import(CtlCase):
 
     def test_import_over_an_area_that_is_there_is_refused(self):
         self.create()
-        self.on("area.map", start=0x401000, size=4096, flags="r--")
-        self.assertIn("AlreadyExists", self.ctl("import", self.space, "-", stdin=MAPS).stderr)
+        self.on("area.map", start=0x653000, size=4096, flags="r--")
+        result = self.ctl("import", self.space, "-", stdin=MAPS)
+        said = result.stderr
+        self.assertEqual((result.returncode, result.stdout), (REFUSED, ""))
+        self.assertIn("AlreadyExists", said)
+        self.assertIn("row: standard input line 3, 0x652000-0x655000 rw- /usr/bin/dbus-daemon\n", said)
+        self.assertIn("nothing was imported; %s is as before\n" % self.space, said)
+        self.assertEqual(self.areas(), [(0x653000, 0x654000, "r--")])
+
+    def test_import_is_one_edit(self):
+        self.create()
+        before = self.on("space.info")["generation"]
+        self.check_import(self.ctl("import", self.space, "-", stdin=MAPS))
+        self.assertEqual(self.on("space.info")["generation"], before + 1)
+
+    def test_import_says_what_lies_partly_outside_the_space(self):
+        self.addCleanup(self.forget, self.space)
+        self.call("space.create", name=self.space, range=[0x652000, 0x20000000])
+        said = self.ctl("import", self.space, "-", stdin=MAPS + "1fffe000-20001000 r--p 00000000 00:00 0\n").stderr
+        self.assertIn("skipped 0x1fffe000-0x20001000: it lies partly outside the space, 0x652000-0x20000000\n", said)
+        self.assertIn("skipped 0x651000-0x652000 /usr/bin/dbus-daemon: it lies outside the space,", said)
+        self.assertEqual(self.areas(), self.WANTED[2:4])
+
+    def test_import_says_that_a_pathname_is_cut(self):
+        self.create()
+        row = "00400000-00401000 r-xp 00000000 08:02 1 /%s\n" % ("x" * 1022)
+        self.assertEqual(self.ctl("import", self.space, "-", stdin=row).stderr, "")
+        result = self.ctl("import", self.space, "-", stdin=row.replace("0040", "0050").replace("/x", "/yx"))
+        self.assertIn("standard input line 1: of a pathname of more than 1023 bytes the end became the tag\n", result.stderr)
+        self.assertEqual([area["tag"] for area in self.on("area.list")["areas"]], ["/" + "x" * 1022, "y" + "x" * 1022])
 
     def test_import_of_an_empty_text_makes_nothing(self):
         self.create()
         result = self.ctl("import", self.space, "-", stdin="")
         self.assertIn(result.returncode, (DONE, REFUSED, USAGE))
         self.assertEqual(self.areas(), [])
+
+
+class ImportInParts(CtlCase):
+    """A daemon whose messages hold only a few rows."""
+    options = ("--max-message", 1024)
+    ROWS = [(i * 0x3000, i * 0x3000 + 0x1000, "rw-") for i in range(1, 101)]
+
+    def text(self):
+        return "".join("%x-%x rw-p 00000000 00:00 0\n" % row[:2] for row in self.ROWS)
+
+    def test_import_of_more_than_a_message_makes_all_rows(self):
+        self.create()
+        self.good("import", self.space, "-", stdin=self.text())
+        self.assertEqual(self.areas(), self.ROWS)
+
+    def test_import_that_is_refused_in_a_later_part_leaves_the_space_as_before(self):
+        self.create()
+        for start, end, flags in (self.ROWS[90], (0x2000, 0x3000, "r-x")):
+            self.on("area.map", start=start, size=end - start, flags=flags)
+        before = self.areas()
+        said = self.bad(REFUSED, "import", self.space, "-", stdin=self.text())
+        self.assertIn("row: standard input line 91, ", said)
+        self.assertIn("nothing was imported; %s is as before\n" % self.space, said)
+        self.assertEqual(self.areas(), before)
 
 
 class Call(CtlCase):

@@ -120,6 +120,7 @@ class Apply(TransactionCase):
                 with self.subTest(count=count, bad=bad):
                     error = self.refused(code, "space.apply", space=self.space, ops=EDITS[:count] + [bad, EDITS[-1]])
                     self.assertTrue(error["message"].startswith("operation %d: " % count), error)
+                    self.assertEqual(error["data"]["operation"], count)
                     self.assertEqual(self.deep_state(), before)
 
     def test_a_refusal_at_each_operation_changes_nothing(self):

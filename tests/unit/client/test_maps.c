@@ -119,6 +119,26 @@ static void test_a_malformed_row_is_refused_with_its_line(void **state)
     }
 }
 
+static void test_a_malformed_row_is_told_by_what_is_wrong_with_it(void **state)
+{
+    static const struct {
+        const char *row;
+        const char *problem;
+    } cases[] = {
+        {"1000-10000000000000000 rw-p 0 0:0 0",
+         "line 1 is not a row of a maps text: it does not begin with START-END, two hexadecimal numbers"},
+        {"1000-2000 rw-p", "line 1 is not a row of a maps text: no offset follows its permissions"},
+        {"1000-2000 rwz- 0 0:0 0", "line 1 is not a row of a maps text: its permissions are not like rw-p"},
+        {"1000-2000 rw-p 0 0:0 a", "line 1 is not a row of a maps text: its inode is not a decimal number"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_false(read_text(cases[i].row));
+        assert_string_equal(problem, cases[i].problem);
+    }
+}
+
 static void test_a_nul_byte_is_escaped_in_a_tag_and_refused_elsewhere(void **state)
 {
     static const char in_tag[] = "1000-2000 rw-p 0 0:0 0 a\0b\n";
@@ -149,6 +169,7 @@ static void test_a_long_pathname_keeps_its_end_from_a_character_on(void **state)
     assert_true(read_text(text));
     assert_int_equal(strlen(maps.rows[0].tag), ASPACE_TAG_MAX - 1);
     assert_int_equal((unsigned char)maps.rows[0].tag[0], 0xc3);
+    assert_true(maps.rows[0].cut);
 }
 
 int main(void)
@@ -158,6 +179,7 @@ int main(void)
         cmocka_unit_test_teardown(test_our_own_maps_are_read, forget),
         cmocka_unit_test_teardown(test_no_text_is_no_rows_and_a_last_line_needs_no_end, forget),
         cmocka_unit_test_teardown(test_a_malformed_row_is_refused_with_its_line, forget),
+        cmocka_unit_test_teardown(test_a_malformed_row_is_told_by_what_is_wrong_with_it, forget),
         cmocka_unit_test_teardown(test_a_nul_byte_is_escaped_in_a_tag_and_refused_elsewhere, forget),
         cmocka_unit_test_teardown(test_what_is_not_printable_utf8_is_escaped_in_tags, forget),
         cmocka_unit_test_teardown(test_a_long_pathname_keeps_its_end_from_a_character_on, forget),
