@@ -306,7 +306,7 @@ class Case(unittest.TestCase):
         self.assertEqual(data.get("name"), name, error)
         self.assertIn("errno", data)
         self.assertEqual(data["errno"], errno_name, error)
-        self.assertLessEqual(set(data), {"name", "errno", "param", "space", "conflict", "largest_hole", "hint"}, error)
+        self.assertLessEqual(set(data), {"name", "errno", "param", "space", "operation", "conflict", "largest_hole", "hint"}, error)
         for key in ("param", "space", "hint"):
             if key in data:
                 self.assertIsInstance(data[key], str, error)
