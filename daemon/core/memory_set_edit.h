@@ -17,6 +17,9 @@ enum aspace_error edit_fail(struct memory_set *set, struct plan *plan, struct re
 enum aspace_error edit_settle(struct memory_set *set, struct refusal *why);
 void edit_commit(struct memory_set *set, struct plan *plan);
 
+/* NotFound at the first page of the plan's range that no area holds, if holes are to be refused. */
+enum aspace_error edit_check_holes(const struct plan *plan, enum aspace_holes holes, struct refusal *why);
+
 /* What a cut takes away. */
 struct removal {
     uint64_t pages;
