@@ -11,7 +11,7 @@
 #include "core/memory_set.h"
 
 #define LOOKUPS 200000
-#define EDITS   20000
+#define EDITS   200000 /* so many that the inner nodes of a million areas are in the cache for most of them */
 #define BULK    100000
 #define REPEATS 5
 

@@ -25,6 +25,14 @@ size_t area_map_memory(const struct area_map *map)
     return map->nodes.bytes;
 }
 
+/* For an edit of a map that is larger than the cache: all lines of the leaf at once, or it would wait for the keys, then
+ * for what belongs to one of them, then for what it shifts. */
+static void leaf_prefetch(const struct area_map_node *leaf)
+{
+    for (const char *line = (const char *)leaf; line < (const char *)(leaf + 1); line += 64)
+        __builtin_prefetch(line);
+}
+
 struct area_map_node *path_to(const struct area_map *map, uint64_t page, struct area_path *path)
 {
     struct area_map_node *node = map->root;
@@ -37,6 +45,8 @@ struct area_map_node *path_to(const struct area_map *map, uint64_t page, struct 
         node_visit();
         node = node->children[at];
     }
+    if (map->height > 3)
+        leaf_prefetch(node);
     path->node[0] = node;
     path->index[0] = leaf_search(node, page);
     return node;
