@@ -114,7 +114,6 @@ static const struct field_spec stats_fields[] = {
 /* ---- space ---- */
 
 static const char *const backend_names[] = {"sim", NULL};
-static const char *const arch_names[] = {"x86_64", NULL};
 
 static const struct param_spec create_params[] = {
     {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 1, NULL, NULL, "the new space's name"},
@@ -122,8 +121,8 @@ static const struct param_spec create_params[] = {
     {PARAM_MERGE, TYPE_CHOICE, false, CLI_OPTION, 0, merge_names, "off", "whether every edit joins neighbours alike"},
     {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "a text of yours to keep with it"},
     {PARAM_ARCH, TYPE_CHOICE, false, CLI_OPTION, 0, arch_names, "x86_64", "whose page tables it has"},
-    {PARAM_RANGE, TYPE_RANGE, false, CLI_OPTION, 0, NULL, "[0x0, 0x800000000000]",
-     "the addresses that it has, half-open"},
+    {PARAM_RANGE, TYPE_RANGE, false, CLI_OPTION, 0, NULL, "the lower half",
+     "the addresses that it has, half-open; x86_64's lower half is [0x0, 0x800000000000]"},
     {PARAM_RAM, TYPE_SIZE, false, CLI_OPTION, 0, NULL, "1G", "simulated RAM for its frames and page tables"},
 };
 
@@ -173,6 +172,8 @@ static const struct param_spec map_params[] = {
     PARAM_OF_POLICY,
     {PARAM_BACKING, TYPE_CHOICE, false, CLI_OPTION, 0, backing_names, "lazy",
      "frames at first access, frames at once, or the physical addresses from pa on"},
+    {PARAM_PAGE, TYPE_CHOICE, false, CLI_OPTION, 0, page_names, "4K",
+     "the size of its pages; start, size and pa are multiples of it. auto: the largest that fit"},
     {PARAM_PA, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL,
      "physical address of the first page; goes with backing linear"},
     {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "a text of yours to keep with the area"},
@@ -301,12 +302,13 @@ static const struct param_spec access_params[] = {
     PARAM_OF_SPACE,
     {PARAM_ADDR, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "the first byte touched"},
     {PARAM_KIND, TYPE_CHOICE, true, CLI_POSITIONAL, 3, access_names, NULL, "what is done to it"},
-    {PARAM_SIZE, TYPE_SIZE, false, CLI_OPTION, 0, NULL, "1", "bytes touched"},
+    {PARAM_SIZE, TYPE_SIZE, false, CLI_OPTION, 0, NULL, "1",
+     "bytes touched; more than a page only asks whether all of them could be, and fills nothing"},
     {PARAM_MODE, TYPE_CHOICE, false, CLI_OPTION, 0, mode_names, "user", "who does it"},
 };
 static const struct field_spec access_fields[] = {
     {"outcome", FIELD_STRING, false, "hit, filled (a frame was given first), copied (it was shared) or fault"},
-    {"pa", FIELD_ADDR, true, "physical address of the first byte, unless it faults"},
+    {"pa", FIELD_ADDR, true, "physical address of the first byte, unless it faults or is only asked"},
     {"fault", FIELD_FAULT, true, "why, where, and the code that the CPU reports"},
 };
 

@@ -65,6 +65,7 @@ enum method_id { METHOD_MAP(X) METHOD_COUNT };
     X(OVERLAP, "overlap")                                                                                              \
     X(POLICY, "policy")                                                                                                \
     X(BACKING, "backing")                                                                                              \
+    X(PAGE, "page")                                                                                                    \
     X(PA, "pa")                                                                                                        \
     X(TAG, "tag")                                                                                                      \
     X(HOLES, "holes")                                                                                                  \
@@ -197,6 +198,8 @@ extern const char *const backing_names[],
                                                                                  *const access_names[],
                                                                                      *const mode_names[],
                                                                                          *const outcome_names[];
+extern const char *const arch_names[];
+extern const char *const page_names[];
 extern const char *const inject_op_names[];
 extern const char *const inject_error_names[]; /* in the order of ASPACE_INJECT_ERROR_MAP */
 

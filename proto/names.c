@@ -13,6 +13,8 @@ const unsigned char param_name_sizes[] = {PARAM_MAP(X)};
 
 #define X(name, text) text,
 const char *const backing_names[] = {ASPACE_BACKING_MAP(X) NULL};
+const char *const arch_names[] = {ASPACE_ARCH_MAP(X) NULL};
+const char *const page_names[] = {ASPACE_PAGE_MAP(X) NULL};
 const char *const policy_names[] = {ASPACE_POLICY_MAP(X) NULL};
 const char *const overlap_names[] = {ASPACE_OVERLAP_MAP(X) NULL};
 const char *const holes_names[] = {ASPACE_HOLES_MAP(X) NULL};

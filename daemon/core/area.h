@@ -9,7 +9,8 @@ struct area_attr {
                      * in the file minus virtual page; else 0 */
     uint32_t tag;   /* an id of the space's tag table; 0 is no tag */
     uint16_t flags : 10;  /* enum aspace_flags */
-    uint16_t backing : 6; /* enum aspace_backing */
+    uint16_t backing : 4; /* enum aspace_backing */
+    uint16_t page : 2;    /* enum aspace_page: the page size asked for */
     uint16_t path;        /* an id of the space's path table; 0 is no path */
 };
 
@@ -22,7 +23,7 @@ struct area {
 static inline bool area_attr_equal(const struct area_attr *a, const struct area_attr *b)
 {
     return a->delta == b->delta && a->tag == b->tag && a->flags == b->flags && a->backing == b->backing &&
-           a->path == b->path;
+           a->page == b->page && a->path == b->path;
 }
 
 #endif

@@ -74,6 +74,7 @@ struct backend;
 
 struct backend_ops {
     const char *name; /* "sim" */
+    bool large_pages; /* map looks at area_attr.page; else areas ask for 4 KiB alone */
 
     enum aspace_error (*map)(struct backend *backend, const struct area *area, struct refusal *why);
     enum aspace_error (*unmap)(struct backend *backend, const struct area *piece, struct refusal *why);
@@ -116,6 +117,8 @@ struct backend_ops {
     enum aspace_error (*access)(struct backend *backend, const struct area *area, uint64_t addr,
                                 enum aspace_access kind, enum aspace_mode mode, struct refusal *why,
                                 struct access *ret);
+    /* Whether an access in `area` goes through, a demand fill included. Changes nothing. */
+    bool (*allows)(struct backend *backend, const struct area *area, enum aspace_access kind, enum aspace_mode mode);
     enum aspace_error (*walk)(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret);
     /* Compares `map` with what is really there and reports each difference. */
     void (*check)(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg);

@@ -61,10 +61,12 @@ struct space_summary space_seen(const struct space *space);
 enum aspace_error space_map(struct space *space, struct map_request *request, const char *tag, struct refusal *why,
                             uint64_t *ret_page, struct area *ret_area);
 
-/* What a CPU would do with [addr, addr + size), at most a page's size: the first page that faults decides, else
- * copied, filled or hit, with the first byte's physical address. ret_area is the area at a fault's address and
- * *ret_has_area says whether there is one. All or nothing: what was filled for an earlier page goes when a later
- * page cannot be filled for want of memory. */
+/* What a CPU would do with [addr, addr + size). Up to a page's size it is one access (two, if it crosses a page) and
+ * happens: the first page that faults decides, else copied, filled or hit, with the first byte's physical address. All or
+ * nothing: what was filled for an earlier page goes when a later page cannot be filled for want of memory. A larger size
+ * only asks whether each byte could be accessed: hit without a physical address, or the fault at the first that could
+ * not; nothing is filled and no bit is set. ret_area is the area at a fault's address and *ret_has_area says whether
+ * there is one. */
 enum aspace_error space_access(struct space *space, uint64_t addr, uint64_t size, enum aspace_access kind,
                                enum aspace_mode mode, struct refusal *why, struct access *ret, struct area *ret_area,
                                bool *ret_has_area);

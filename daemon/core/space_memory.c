@@ -33,26 +33,17 @@ static enum aspace_error access_page(struct space *space, uint64_t addr, enum as
     return space->backend->ops->access(space->backend, *ret_has_area ? ret_area : NULL, addr, kind, mode, why, ret);
 }
 
-enum aspace_error space_access(struct space *space, uint64_t addr, uint64_t size, enum aspace_access kind,
-                               enum aspace_mode mode, struct refusal *why, struct access *ret, struct area *ret_area,
-                               bool *ret_has_area)
+/* One access, done for real: on one page, or on two. */
+static enum aspace_error access_bytes(struct space *space, uint64_t addr, uint64_t last, enum aspace_access kind,
+                                      enum aspace_mode mode, struct refusal *why, struct access *ret,
+                                      struct area *ret_area, bool *ret_has_area)
 {
     const struct backend_ops *ops = space->backend->ops;
     struct access first;
     struct access second;
     struct area area = {{0, 0}, {0}};
     bool has_area;
-    uint64_t last = addr;
 
-    if (!ops->access)
-        return unsupported(space, "say what a CPU would do", why);
-    if (check_span(addr, size, why, &last))
-        return why->code;
-    if (size > ASPACE_PAGE_SIZE) {
-        refuse(why, ASPACE_INVALID_PARAM, "an access of " ADDR " bytes is larger than a page", size);
-        why->param = "size";
-        return why->code;
-    }
     if (access_page(space, addr, kind, mode, why, &first, &area, &has_area))
         goto undo;
     if (first.outcome != ASPACE_OUTCOME_FAULT && page_of(last) != page_of(addr)) {
@@ -71,6 +62,48 @@ enum aspace_error space_access(struct space *space, uint64_t addr, uint64_t size
 undo:
     ops->rollback(space->backend);
     return why->code;
+}
+
+/* The lowest address of [addr, last] that no area which allows the access has; false if there is none. */
+static bool first_refused(const struct space *space, uint64_t addr, uint64_t last, enum aspace_access kind,
+                          enum aspace_mode mode, uint64_t *ret)
+{
+    struct backend *backend = space->backend;
+    struct area_cursor cursor;
+    struct area area;
+
+    area_map_seek(&space->set.map, page_of(addr), &cursor);
+    for (; area_cursor_get(&cursor, &area); area_cursor_next(&cursor)) {
+        if (area.range.start > page_of(addr) || !backend->ops->allows(backend, &area, kind, mode))
+            break;
+        if (range_last(area.range) >= last)
+            return false;
+        addr = range_last(area.range) + 1;
+    }
+    *ret = addr;
+    return true;
+}
+
+enum aspace_error space_access(struct space *space, uint64_t addr, uint64_t size, enum aspace_access kind,
+                               enum aspace_mode mode, struct refusal *why, struct access *ret, struct area *ret_area,
+                               bool *ret_has_area)
+{
+    const struct backend_ops *ops = space->backend->ops;
+    uint64_t last = addr;
+
+    if (!ops->access)
+        return unsupported(space, "say what a CPU would do", why);
+    if (check_span(addr, size, why, &last))
+        return why->code;
+    if (size <= ASPACE_PAGE_SIZE)
+        return access_bytes(space, addr, last, kind, mode, why, ret, ret_area, ret_has_area);
+    if (!ops->allows)
+        return unsupported(space, "say it of more than a page", why);
+    if (first_refused(space, addr, last, kind, mode, &addr)) /* where the access itself only tells of its fault */
+        return access_bytes(space, addr, addr, kind, mode, why, ret, ret_area, ret_has_area);
+    *ret = (struct access){.outcome = ASPACE_OUTCOME_HIT};
+    *ret_has_area = false;
+    return ASPACE_OK;
 }
 
 /* One step over the pieces of a span: `piece` lies inside `area`. */

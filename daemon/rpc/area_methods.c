@@ -8,15 +8,28 @@
 
 /* ---- Placement: area.map and area.find_free ---- */
 
+/* The size of the pages that area.map asks for; those of find_free, and of auto, are the smallest. */
+static uint64_t page_bytes(const struct call *call)
+{
+    switch (call_has(call, PARAM_PAGE) ? (enum aspace_page)call_number(call, PARAM_PAGE) : ASPACE_PAGE_4K) {
+    case ASPACE_PAGE_2M:
+        return UINT64_C(1) << 21;
+    case ASPACE_PAGE_1G:
+        return UINT64_C(1) << 30;
+    default:
+        return ASPACE_PAGE_SIZE;
+    }
+}
+
 static enum aspace_error read_align(struct call *call, struct placement *place)
 {
-    uint64_t align = call_has(call, PARAM_ALIGN) ? call_number(call, PARAM_ALIGN) : ASPACE_PAGE_SIZE;
+    uint64_t align = call_has(call, PARAM_ALIGN) ? call_number(call, PARAM_ALIGN) : page_bytes(call);
 
     if (align < ASPACE_PAGE_SIZE || (align & (align - 1)))
         return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_ALIGN,
                                  "align 0x%" PRIx64 " is not a power of two of at least a page, 0x%" PRIx64, align,
                                  ASPACE_PAGE_SIZE);
-    place->align = page_of(align);
+    place->align = page_of(align < page_bytes(call) ? page_bytes(call) : align);
     return ASPACE_OK;
 }
 
@@ -72,13 +85,38 @@ static enum aspace_error read_backing(struct call *call, struct map_request *req
 {
     bool linear = call_number(call, PARAM_BACKING) == ASPACE_BACKING_LINEAR;
 
-    request->attr.backing = (uint16_t)call_number(call, PARAM_BACKING);
+    request->attr.backing = (uint8_t)call_number(call, PARAM_BACKING);
     if (linear && !call_has(call, PARAM_PA))
         return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_PA,
                                  "backing linear needs pa, the physical address that the first page gets");
     if (!linear && call_has(call, PARAM_PA))
         return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_PA, "pa goes with backing linear only");
     return linear ? call_page(call, PARAM_PA, &request->pa_page) : ASPACE_OK;
+}
+
+/* What a page size other than the smallest asks of the other parameters. */
+static enum aspace_error read_page(struct call *call, struct map_request *request)
+{
+    static const enum param_id multiples[] = {PARAM_START, PARAM_SIZE, PARAM_PA};
+    const struct backend_ops *ops = call->space->backend->ops;
+    uint64_t page = page_bytes(call);
+
+    request->attr.page = (enum aspace_page)call_number(call, PARAM_PAGE) & 3;
+    if (request->attr.page != ASPACE_PAGE_4K && !ops->large_pages)
+        return call_refuse_param(call, ASPACE_UNSUPPORTED, PARAM_PAGE, "the %s backend has pages of 4K only",
+                                 ops->name);
+    for (size_t i = 0; i < sizeof(multiples) / sizeof(*multiples); i++) {
+        uint64_t value = call_has(call, multiples[i]) ? call_number(call, multiples[i]) : 0;
+
+        if (!(value & (page - 1)))
+            continue;
+        call_refuse_param(call, ASPACE_INVALID_PARAM, multiples[i],
+                          "%s 0x%" PRIx64 " is not a multiple of the page size 0x%" PRIx64, param_names[multiples[i]],
+                          value, page);
+        call->why.hint = "page=auto takes large pages where they fit, and smaller ones at the ends";
+        return call->why.code;
+    }
+    return ASPACE_OK;
 }
 
 enum aspace_error area_map_method(struct call *call)
@@ -91,7 +129,8 @@ enum aspace_error area_map_method(struct call *call)
     struct area area;
     uint64_t page;
 
-    if (request.placed ? read_placement(call, &request.place) : read_start(call, &request))
+    if (read_page(call, &request) ||
+        (request.placed ? read_placement(call, &request.place) : read_start(call, &request)))
         return call->why.code;
     if (read_backing(call, &request) ||
         space_map(call->space, &request, call_text(call, PARAM_TAG), &call->why, &page, &area))

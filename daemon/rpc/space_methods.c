@@ -21,7 +21,7 @@ static enum aspace_error create_sim(struct call *call, struct space_options *opt
 {
     uint64_t ram;
 
-    options->arch = sim_arch_names[call_number(call, PARAM_ARCH)];
+    options->arch = arch_names[call_number(call, PARAM_ARCH)];
     options->bounds = sim_default_bounds(options->arch);
     if (call_has(call, PARAM_RANGE) && call_bounds(call, PARAM_RANGE, &options->bounds))
         return call->why.code;

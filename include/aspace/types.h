@@ -45,6 +45,22 @@ enum aspace_flags {
     X(STACK, "stack")     /* ptrace: the main thread's stack, the kernel's */                                          \
     X(SPECIAL, "special") /* ptrace: the kernel's own pages, such as the vdso, and the daemon's in the target */
 
+/* Whose page tables a space of the backend sim has. */
+#define ASPACE_ARCH_MAP(X)                                                                                             \
+    X(X86_64, "x86_64")           /* four levels */                                                                    \
+    X(X86_64_LA57, "x86_64-la57") /* five */                                                                           \
+    X(AARCH64, "aarch64")         /* 4 KiB granule, 48 bits, the lower half */                                         \
+    X(RISCV_SV39, "riscv-sv39")                                                                                        \
+    X(RISCV_SV48, "riscv-sv48")                                                                                        \
+    X(RISCV_SV57, "riscv-sv57")
+
+/* The size of the pages that an area is made of: X(NAME, "text"). */
+#define ASPACE_PAGE_MAP(X)                                                                                             \
+    X(4K, "4K")                                                                                                        \
+    X(2M, "2M")                                                                                                        \
+    X(1G, "1G")                                                                                                        \
+    X(AUTO, "auto") /* the largest that fit */
+
 /* Which free range a placement takes. */
 #define ASPACE_POLICY_MAP(X)                                                                                           \
     X(FIRST, "first") /* the lowest that fits */                                                                       \
@@ -106,6 +122,12 @@ enum aspace_flags {
 
 #define X(name, text) ASPACE_BACKING_##name,
 enum aspace_backing { ASPACE_BACKING_MAP(X) };
+#undef X
+#define X(name, text) ASPACE_ARCH_##name,
+enum aspace_arch { ASPACE_ARCH_MAP(X) };
+#undef X
+#define X(name, text) ASPACE_PAGE_##name,
+enum aspace_page { ASPACE_PAGE_MAP(X) };
 #undef X
 #define X(name, text) ASPACE_POLICY_##name,
 enum aspace_policy { ASPACE_POLICY_MAP(X) };

@@ -11,86 +11,79 @@
 /* Levels from the root to the leaf or the first entry that is not present. */
 static void walk_tables(const struct sim *sim, uint64_t addr, struct walk *walk)
 {
+    const struct arch *arch = sim->arch;
     uint64_t table = sim->root;
 
-    *walk = (struct walk){.page_size = ASPACE_PAGE_SIZE};
-    for (unsigned level = X86_LEVELS; level; level--) {
+    walk->count = 0;
+    walk->has_pa = false;
+    walk->page_size = ASPACE_PAGE_SIZE;
+    for (unsigned level = arch->levels;; level--) {
         struct walk_level *at = &walk->levels[walk->count++];
-        uint64_t next = 0;
+        bool down;
 
         at->level = level;
         at->table = page_addr(table);
-        at->index = sim_index(page_of(addr), level);
+        at->index = arch_index(page_of(addr), level);
         at->entry = sim_table(sim, table)[at->index];
-        at->leaf = level == 1;
-        at->present = at->leaf ? at->entry & X86_PRESENT : sim_child(sim, at->entry, &next);
-        if (!at->present)
-            return;
-        at->flags = x86_decode(at->entry, at->leaf);
-        table = at->leaf ? page_of(at->entry & X86_ADDRESS) : next;
+        down = level > 1 && sim_child(sim, at->entry, &table);
+        at->leaf = level == 1 || (!down && at->entry && !arch_is_table(arch, at->entry));
+        at->present = down || (at->leaf && at->entry & ARCH_PRESENT);
+        at->flags = at->present ? arch->decode(at->entry, at->leaf) : 0;
+        if (down)
+            continue;
+        if (at->present) {
+            walk->has_pa = true;
+            walk->page_size = arch_leaf_size(level);
+            walk->pa = page_addr(arch_frame(arch, at->entry)) | (addr & (walk->page_size - 1));
+        }
+        return;
     }
-    walk->has_pa = true;
-    walk->pa = page_addr(table) | (addr & OFFSET_MASK);
 }
 
 enum aspace_error sim_op_walk(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret)
 {
-    if (!x86_canonical(addr)) {
-        refuse(why, ASPACE_INVALID_PARAM, "0x%" PRIx64 " is not a canonical address of x86_64", addr);
+    const struct sim *sim = sim_of(backend);
+
+    if (!arch_translates(sim->arch, addr)) {
+        refuse(why, ASPACE_INVALID_PARAM, "0x%" PRIx64 " is not an address that %s translates", addr, sim->arch->name);
         why->param = "addr";
         return why->code;
     }
-    walk_tables(sim_of(backend), addr, ret);
+    walk_tables(sim, addr, ret);
     return ASPACE_OK;
 }
 
-/* ---- The CPU's access, with CR0.WP = 1, EFER.NXE = 1, SMEP and SMAP off (SDM 4.6) ---- */
-
-static uint32_t fault_code(enum aspace_access kind, enum aspace_mode mode)
-{
-    uint32_t code = mode == ASPACE_MODE_USER ? X86_FAULT_USER : 0;
-
-    if (kind == ASPACE_ACCESS_WRITE)
-        code |= X86_FAULT_WRITE;
-    if (kind == ASPACE_ACCESS_EXEC)
-        code |= X86_FAULT_FETCH;
-    return code;
-}
+/* ---- The CPU's access ---- */
 
 /* Whether the entries of a complete walk allow it: every level has a say. */
-static bool walk_allows(const struct walk *walk, enum aspace_access kind, enum aspace_mode mode)
+static bool walk_allows(const struct arch *arch, const struct walk *walk, enum aspace_access kind,
+                        enum aspace_mode mode)
 {
-    for (unsigned i = 0; i < walk->count; i++) {
-        uint64_t entry = walk->levels[i].entry;
-
-        if ((mode == ASPACE_MODE_USER && !(entry & X86_USER)) ||
-            (kind == ASPACE_ACCESS_WRITE && !(entry & X86_WRITE)) || (kind == ASPACE_ACCESS_EXEC && entry & X86_NX))
+    for (unsigned i = 0; i < walk->count; i++)
+        if (!arch->allows(walk->levels[i].entry, walk->levels[i].leaf, kind, mode))
             return false;
-    }
     return true;
 }
 
 /* Whether the area's flags, widened as the hardware widens them, allow it. */
-static bool area_allows(const struct area *area, enum aspace_access kind, enum aspace_mode mode)
+bool sim_op_allows(struct backend *backend, const struct area *area, enum aspace_access kind, enum aspace_mode mode)
 {
-    uint64_t entry = x86_encode(area->attr.flags);
-    struct walk leaf = {.count = 1, .levels = {{.entry = entry}}};
+    const struct arch *arch = sim_of(backend)->arch;
+    uint64_t entry = arch->encode(area->attr.flags, 1);
 
-    return entry & X86_PRESENT && walk_allows(&leaf, kind, mode);
+    return entry & ARCH_PRESENT && arch->allows(entry, true, kind, mode);
 }
 
-/* SDM 4.8: the accessed bit in every entry used, the dirty bit in the leaf that a write uses. */
+/* The bits that hardware sets in the entries of a walk. */
 static enum aspace_error set_used(struct sim *sim, const struct walk *walk, enum aspace_access kind,
                                   struct refusal *why)
 {
     for (unsigned i = 0; i < walk->count; i++) {
         const struct walk_level *at = &walk->levels[i];
-        uint64_t entry = at->entry | X86_ACCESSED;
+        uint64_t entry = sim->arch->use(at->entry, at->leaf, kind);
         struct undo step = {
-            .kind = UNDO_WORD, .table = page_of(at->table), .index = (unsigned)at->index, .entry = at->entry};
+            .kind = UNDO_WORD, .table = page_of(at->table), .index = (uint16_t)at->index, .entry = at->entry};
 
-        if (at->leaf && kind == ASPACE_ACCESS_WRITE)
-            entry |= X86_DIRTY;
         if (entry == at->entry)
             continue;
         if (!sim_log(sim, step))
@@ -119,21 +112,24 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
                                 enum aspace_access kind, enum aspace_mode mode, struct refusal *why, struct access *ret)
 {
     struct sim *sim = sim_of(backend);
-    uint32_t code = fault_code(kind, mode);
+    const struct arch *arch = sim->arch;
     struct walk walk;
+    uint32_t code;
     bool filled;
 
-    if (!x86_canonical(addr))
-        return fault(addr, 0, "noncanonical", ret); /* a general protection fault, whose code is 0 */
+    if (!arch_translates(arch, addr))
+        return fault(addr, arch->code(FAULT_UNTRANSLATED, arch->levels, kind, mode), "noncanonical", ret);
     walk_tables(sim, addr, &walk);
+    code =
+        arch->code(walk.has_pa ? FAULT_PERMISSION : FAULT_NOT_PRESENT, walk.levels[walk.count - 1].level, kind, mode);
     if (walk.has_pa) {
-        if (walk_allows(&walk, kind, mode))
+        if (walk_allows(arch, &walk, kind, mode))
             return hit(sim, &walk, kind, ASPACE_OUTCOME_HIT, why, ret);
-        return fault(addr, code | X86_FAULT_PRESENT, "protection", ret);
+        return fault(addr, code, "protection", ret);
     }
     if (!area)
         return fault(addr, code, "unmapped", ret);
-    if (!area_allows(area, kind, mode))
+    if (!sim_op_allows(backend, area, kind, mode))
         return fault(addr, code, "protection", ret);
     if (sim_fill(sim, area, page_of(addr), why, &filled))
         return why->code;
@@ -148,12 +144,13 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
 /* The frame behind `page`; false if the page has none yet. BadState if the entry leads outside RAM. */
 static enum aspace_error frame_of(const struct sim *sim, uint64_t page, struct refusal *why, uint64_t *ret, bool *any)
 {
-    const uint64_t *entry = sim_leaf(sim, page);
+    unsigned level;
+    const uint64_t *entry = sim_leaf(sim, page, &level);
 
     *any = entry && *entry;
     if (!*any)
         return ASPACE_OK;
-    *ret = page_of(*entry & X86_ADDRESS);
+    *ret = arch_frame(sim->arch, *entry) + (page & (arch_span(level) - 1));
     if (*ret < sim->frames.total)
         return ASPACE_OK;
     refuse(why, ASPACE_BAD_STATE, "there is no RAM at physical address 0x%" PRIx64 ", where 0x%" PRIx64 " leads",

@@ -9,10 +9,6 @@
 
 #define ADDR "0x%" PRIx64
 
-/* What an entry may have beside the bits that its area, or its being a table, decides. */
-#define TABLE_REST (X86_ADDRESS | X86_ACCESSED)
-#define LEAF_REST  (TABLE_REST | X86_DIRTY | X86_SPECIAL)
-
 /* After so many problems the rest would only repeat them. */
 #define PROBLEMS_MAX 100
 
@@ -68,60 +64,93 @@ static bool note_frame(struct checker *c, uint64_t frame, enum frame_kind kind, 
 }
 
 /* Sign-extends what the indexes of a walk give. */
-static uint64_t canonical_page(uint64_t page)
+static uint64_t canonical_page(const struct checker *c, uint64_t page)
 {
-    return page >> 35 & 1 ? page | (PAGE_LIMIT - (UINT64_C(1) << 36)) : page;
+    uint64_t half = page_of(arch_half(c->sim->arch));
+
+    return c->sim->arch->upper_half && page >= half ? page + (PAGE_LIMIT - 2 * half) : page;
 }
 
-static void check_leaf(struct checker *c, uint64_t entry, uint64_t page)
+/* The part of a leaf of `level`, whose first page is at `addr`, that one area has. */
+static void check_leaf_in(struct checker *c, uint64_t entry, unsigned level, uint64_t addr, const struct area *area)
 {
-    uint64_t addr = page_addr(page);
-    uint64_t frame = page_of(entry & X86_ADDRESS);
-    struct area area;
-    bool linear;
+    const struct arch *arch = c->sim->arch;
+    uint64_t rest = arch->address | arch->used | arch->special;
+    bool linear = area->attr.backing == ASPACE_BACKING_LINEAR;
 
-    if (!area_map_find(c->map, page, &area)) {
-        problem(c, "there is an entry for " ADDR ", where no area lies", addr);
-        return;
-    }
-    linear = area.attr.backing == ASPACE_BACKING_LINEAR;
-    if ((entry & ~LEAF_REST) != x86_encode(area.attr.flags))
+    if ((entry & ~rest) != (arch->encode(area->attr.flags, level) & ~rest) ||
+        entry != sim_reflag(arch, entry, level, area->attr.flags))
         problem(c, "the entry for " ADDR " is " ADDR ", which is not what the area's flags say", addr, entry);
-    if (linear != !!(entry & X86_SPECIAL))
+    if (linear != !!(entry & arch->special))
         problem(c, "the entry for " ADDR " is %smarked as a fixed address, and the area is %slinear", addr,
                 linear ? "not " : "", linear ? "" : "not ");
-    else if (linear && frame != page + area.attr.delta)
-        problem(c, "the entry for " ADDR " leads to " ADDR " and not to the fixed " ADDR, addr, page_addr(frame),
-                page_addr(page + area.attr.delta));
-    else if (!linear)
-        note_frame(c, frame, FRAME_DATA, addr);
+    else if (linear && arch_frame(arch, entry) != page_of(addr) + area->attr.delta)
+        problem(c, "the entry for " ADDR " leads to " ADDR " and not to the fixed " ADDR, addr,
+                page_addr(arch_frame(arch, entry)), page_addr(page_of(addr) + area->attr.delta));
 }
+
+/* A large leaf may lie in several areas that were one. */
+static void check_leaf(struct checker *c, uint64_t entry, unsigned level, uint64_t page)
+{
+    uint64_t end = page + arch_span(level);
+    uint64_t frame = arch_frame(c->sim->arch, entry);
+    struct area area;
+
+    if (frame & (arch_span(level) - 1))
+        problem(c, "the level %u leaf for " ADDR " leads to " ADDR ", which is no multiple of its size", level,
+                page_addr(page), page_addr(frame));
+    for (uint64_t at = page; at < end; at = area.range.end) {
+        if (!area_map_find(c->map, at, &area)) {
+            problem(c, "there is an entry for " ADDR ", where no area lies", page_addr(at));
+            return;
+        }
+        check_leaf_in(c, entry, level, page_addr(page), &area);
+    }
+    for (uint64_t i = 0; i < arch_span(level) && !(entry & c->sim->arch->special); i++)
+        if (!note_frame(c, frame + i, FRAME_DATA, page_addr(page + i)))
+            return;
+}
+
+/* Whether an entry of a level above 1 is a leaf as the architecture has them. */
+static bool is_large_leaf(const struct arch *arch, uint64_t entry, unsigned level)
+{
+    return level <= ARCH_LEAF_LEVELS && !arch_is_table(arch, entry);
+}
+
+static void check_entry(struct checker *c, uint64_t entry, unsigned level, uint64_t at);
 
 static void check_table(struct checker *c, uint64_t table, unsigned level, uint64_t page)
 {
     unsigned live = 0;
 
-    for (unsigned i = 0; i < 1u << X86_INDEX_BITS; i++) {
+    for (unsigned i = 0; i < ARCH_ENTRIES; i++) {
         uint64_t entry = sim_table(c->sim, table)[i];
-        uint64_t at = page + i * sim_span(level);
-        uint64_t child;
 
         live += entry != 0;
-        if (!entry)
-            continue;
-        if (level == 1)
-            check_leaf(c, entry, canonical_page(at));
-        else if (!sim_child(c->sim, entry, &child) || (entry & ~TABLE_REST) != X86_TABLE)
-            problem(c, "the level %u entry for " ADDR " is " ADDR ", which leads to no table", level,
-                    page_addr(canonical_page(at)), entry);
-        else if (note_frame(c, child, FRAME_TABLE, page_addr(canonical_page(at))))
-            check_table(c, child, level - 1, at);
+        if (entry)
+            check_entry(c, entry, level, page + i * arch_span(level));
     }
-    if (c->sim->frames.info[table].live != live)
+    if (frames_live(&c->sim->frames, table) != live)
         problem(c, "the table at " ADDR " is said to have %u entries and has %u", page_addr(table),
-                (unsigned)c->sim->frames.info[table].live, live);
+                frames_live(&c->sim->frames, table), live);
     if (live == 0 && table != c->sim->root)
         problem(c, "the table at " ADDR " is empty and still there", page_addr(table));
+}
+
+/* `at` is the page as the indexes give it. */
+static void check_entry(struct checker *c, uint64_t entry, unsigned level, uint64_t at)
+{
+    const struct arch *arch = c->sim->arch;
+    uint64_t page = canonical_page(c, at);
+    uint64_t child;
+
+    if (level == 1 || is_large_leaf(arch, entry, level))
+        check_leaf(c, entry, level, page);
+    else if (!sim_child(c->sim, entry, &child) || (entry & ~(arch->address | arch->table_used)) != arch->making)
+        problem(c, "the level %u entry for " ADDR " is " ADDR ", which leads to no table", level, page_addr(page),
+                entry);
+    else if (note_frame(c, child, FRAME_TABLE, page_addr(page)))
+        check_table(c, child, level - 1, at);
 }
 
 /* Eager and linear areas have an entry for every page. */
@@ -132,13 +161,19 @@ static void check_filled(struct checker *c)
 
     area_map_seek(c->map, 0, &cursor);
     for (; area_cursor_get(&cursor, &area); area_cursor_next(&cursor)) {
+        uint64_t next;
+
         if (area.attr.backing == ASPACE_BACKING_LAZY)
             continue;
-        for (uint64_t page = area.range.start; page < area.range.end && c->problems < PROBLEMS_MAX; page++) {
-            const uint64_t *entry = sim_leaf(c->sim, page);
+        for (uint64_t page = area.range.start; page < area.range.end && c->problems < PROBLEMS_MAX; page = next) {
+            unsigned level;
+            const uint64_t *entry = sim_leaf(c->sim, page, &level);
 
+            next = page + 1;
             if (!entry || !*entry)
                 problem(c, "there is no entry for " ADDR ", although its area is not lazy", page_addr(page));
+            else
+                next = (page | (arch_span(level) - 1)) + 1;
         }
     }
 }
@@ -188,7 +223,7 @@ void sim_op_check(struct backend *backend, const struct area_map *map, backend_p
         return;
     }
     note_frame(&c, sim->root, FRAME_TABLE, 0);
-    check_table(&c, sim->root, X86_LEVELS, 0);
+    check_table(&c, sim->root, sim->arch->levels, 0);
     check_filled(&c);
     check_counts(&c);
     check_free_list(&c);

@@ -1,107 +1,270 @@
 /* Putting frames behind pages: when an area is mapped, and one by one when a lazy page is first touched. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "sim/machine.h"
 
-#define LEAF_PAGES (1u << X86_INDEX_BITS)
-
-/* SDM 4.1.4: at most 52 bits of physical address. */
-#define PHYSICAL_PAGES (UINT64_C(1) << (52 - ASPACE_PAGE_BITS))
+static enum aspace_error refuse_no_frame(struct sim *sim, struct refusal *why)
+{
+    sim->short_of_ram = true;
+    refuse(why, ASPACE_NO_MEMORY, "all %" PRIu64 " frames of the simulated RAM are in use", sim->frames.total);
+    why->hint = "unmap something, or create the space with more ram";
+    return why->code;
+}
 
 enum aspace_error sim_take_frame(struct sim *sim, enum frame_kind kind, uint64_t page, struct refusal *why,
                                  uint64_t *ret)
 {
     if (backend_frame_fails(&sim->backend, page, why))
         return why->code;
-    if (frames_take(&sim->frames, kind, ret))
-        return ASPACE_OK;
-    refuse(why, ASPACE_NO_MEMORY, "all %" PRIu64 " frames of the simulated RAM are in use", sim->frames.total);
-    why->hint = "unmap something, or create the space with more ram";
-    return why->code;
+    return frames_take(&sim->frames, kind, ret) ? ASPACE_OK : refuse_no_frame(sim, why);
 }
 
-/* One leaf: a frame of its own, or the fixed address of a linear area. */
-static enum aspace_error put_page(struct sim *sim, const struct area *area, uint64_t page, uint64_t bits,
-                                  struct refusal *why, uint64_t *entry)
+/* The highest level of leaf that the area asks for. */
+static unsigned page_level(const struct area *area)
 {
-    uint64_t frame = page + area->attr.delta;
+    return area->attr.page == ASPACE_PAGE_AUTO ? ARCH_LEAF_LEVELS : area->attr.page + 1u;
+}
 
-    if (area->attr.backing == ASPACE_BACKING_LINEAR)
-        bits |= X86_SPECIAL;
-    else if (sim_take_frame(sim, FRAME_DATA, page, why, &frame))
-        return why->code;
-    *entry = page_addr(frame) | bits;
+struct filler {
+    struct sim *sim;
+    const struct area *area;
+    bool linear;
+    unsigned level;                      /* the highest for leaves */
+    bool strict;                         /* a leaf that could be of that level has to be */
+    uint64_t bits[ARCH_LEAF_LEVELS + 1]; /* of a leaf, by level */
+    struct refusal *why;
+};
+
+static struct filler filler_of(struct sim *sim, const struct area *area, unsigned level, struct refusal *why)
+{
+    struct filler f = {.sim = sim,
+                       .area = area,
+                       .linear = area->attr.backing == ASPACE_BACKING_LINEAR,
+                       .level = level,
+                       .strict = area->attr.page != ASPACE_PAGE_AUTO,
+                       .why = why};
+
+    for (unsigned i = 1; i <= level; i++)
+        f.bits[i] = sim->arch->encode(area->attr.flags, i) | (f.linear ? sim->arch->special : 0);
+    return f;
+}
+
+/* ---- Pages of level 1 ---- */
+
+/* Frames in one piece for at most `want` pages from `page` on; a fault to be injected wants them one by one. */
+static enum aspace_error take_frames(const struct filler *f, uint64_t page, uint64_t want, uint64_t *ret,
+                                     uint64_t *ret_count)
+{
+    if (f->linear) {
+        *ret = page + f->area->attr.delta;
+        *ret_count = want;
+        return ASPACE_OK;
+    }
+    if (want == 1 || f->sim->backend.inject) {
+        *ret_count = 1;
+        return sim_take_frame(f->sim, FRAME_DATA, page, f->why, ret);
+    }
+    *ret_count = frames_take_some(&f->sim->frames, FRAME_DATA, want, ret);
+    return *ret_count ? ASPACE_OK : refuse_no_frame(f->sim, f->why);
+}
+
+/* The part of `table` that is `range`; what is behind a frame that could not be had stays 0. */
+static enum aspace_error fill_pages(const struct filler *f, uint64_t table, struct range range)
+{
+    const uint64_t step = arch_address(f->sim->arch, 1);
+    uint64_t count;
+
+    for (uint64_t page = range.start; page < range.end; page += count) {
+        uint64_t *entries = &sim_table(f->sim, table)[arch_index(page, 1)];
+        uint64_t frame;
+        uint64_t entry;
+
+        if (take_frames(f, page, range.end - page, &frame, &count))
+            return f->why->code;
+        entry = arch_address(f->sim->arch, frame) | f->bits[1];
+        for (uint64_t i = 0; i < count; i++)
+            entries[i] = entry + i * step;
+        frames_add_live(&f->sim->frames, table, (int)count);
+    }
     return ASPACE_OK;
 }
 
-/* Fills the part of `range` that one leaf table covers. */
-static enum aspace_error put_leaves(struct sim *sim, const struct area *area, struct range range, uint64_t bits,
-                                    struct refusal *why)
-{
-    uint64_t table;
-    uint64_t *entries;
+/* ---- The levels above ---- */
 
-    if (sim_make_leaf_table(sim, range.start, why, &table))
-        return why->code;
-    entries = sim_table(sim, table);
-    for (uint64_t page = range.start; page < range.end; page++) {
-        if (put_page(sim, area, page, bits, why, &entries[sim_index(page, 1)]))
-            return why->code;
-        sim->frames.info[table].live++;
+/* Whether the pages of `part` can have one leaf of `level`. */
+static bool fits_leaf(const struct filler *f, struct range part, unsigned level, uint64_t entry)
+{
+    return level <= f->level && !entry && range_pages(part) == arch_span(level) &&
+           !(f->linear && (part.start + f->area->attr.delta) & (arch_span(level) - 1));
+}
+
+static enum aspace_error refuse_no_run(const struct filler *f, unsigned level)
+{
+    f->sim->short_of_ram = true;
+    refuse(f->why, ASPACE_NO_MEMORY, "the simulated RAM has no 0x%" PRIx64 " bytes free in one aligned piece",
+           arch_leaf_size(level));
+    f->why->hint = "ask for page=auto, which takes smaller pages then, or create the space with more ram";
+    return f->why->code;
+}
+
+/* One leaf; *ret_done is false if there is no run of frames and smaller ones will do. */
+static enum aspace_error fill_leaf(const struct filler *f, uint64_t table, uint64_t page, unsigned level,
+                                   bool *ret_done)
+{
+    uint64_t frame = page + f->area->attr.delta;
+
+    if (!f->linear) {
+        if (backend_frame_fails(&f->sim->backend, page, f->why))
+            return f->why->code;
+        *ret_done = frames_take_run(&f->sim->frames, FRAME_DATA, ARCH_INDEX_BITS * (level - 1), &frame);
+        if (!*ret_done)
+            return f->strict && level == f->level ? refuse_no_run(f, level) : ASPACE_OK;
+    }
+    *ret_done = true;
+    sim_table(f->sim, table)[arch_index(page, level)] = arch_address(f->sim->arch, frame) | f->bits[level];
+    frames_add_live(&f->sim->frames, table, 1);
+    return ASPACE_OK;
+}
+
+static enum aspace_error child_table(const struct filler *f, uint64_t table, uint64_t page, unsigned level,
+                                     uint64_t *ret)
+{
+    uint64_t *entry = &sim_table(f->sim, table)[arch_index(page, level)];
+
+    if (sim_child(f->sim, *entry, ret))
+        return ASPACE_OK;
+    if (sim_take_frame(f->sim, FRAME_TABLE, page, f->why, ret))
+        return f->why->code;
+    frames_add_live(&f->sim->frames, table, 1);
+    *entry = arch_address(f->sim->arch, *ret) | f->sim->arch->making;
+    return ASPACE_OK;
+}
+
+/* `range` lies inside what `table` covers, and nothing is in it. */
+static enum aspace_error fill_table(const struct filler *f, uint64_t table, unsigned level, struct range range)
+{
+    uint64_t span = arch_span(level);
+    struct range part = range;
+    uint64_t child;
+
+    if (level == 1)
+        return fill_pages(f, table, range);
+    for (; part.start < range.end; part.start = part.end) {
+        bool done = false;
+
+        part.end = (part.start & ~(span - 1)) + span;
+        if (part.end > range.end)
+            part.end = range.end;
+        if (fits_leaf(f, part, level, sim_table(f->sim, table)[arch_index(part.start, level)]) &&
+            fill_leaf(f, table, part.start, level, &done))
+            return f->why->code;
+        if (!done && (child_table(f, table, part.start, level, &child) || fill_table(f, child, level - 1, part)))
+            return f->why->code;
     }
     return ASPACE_OK;
 }
 
 /* Fills all of `range`, logged before: an undo empties the whole range, so a failure midway needs no more than that. */
-static enum aspace_error put_range(struct sim *sim, const struct area *area, struct range range, struct refusal *why)
+static enum aspace_error fill_range(const struct filler *f, struct range range)
 {
-    uint64_t bits = x86_encode(area->attr.flags);
-    uint64_t next;
-
-    if (!sim_log(sim, (struct undo){.kind = UNDO_FILL, .range = range}))
-        return refuse_no_memory(why);
-    for (uint64_t page = range.start; page < range.end; page = next) {
-        next = (page | (LEAF_PAGES - 1)) + 1;
-        if (next > range.end)
-            next = range.end;
-        if (put_leaves(sim, area, (struct range){page, next}, bits, why))
-            return why->code;
-    }
-    return ASPACE_OK;
+    if (!sim_log(f->sim, (struct undo){.kind = UNDO_FILL, .range = range}))
+        return refuse_no_memory(f->why);
+    return fill_table(f, f->sim->root, f->sim->arch->levels, range);
 }
 
-static enum aspace_error check_linear(const struct area *area, struct refusal *why)
+/* ---- Mapping ---- */
+
+static enum aspace_error check_linear(const struct sim *sim, const struct area *area, struct refusal *why)
 {
+    uint64_t physical_pages = UINT64_C(1) << (sim->arch->physical_bits - ASPACE_PAGE_BITS);
     uint64_t first = area->range.start + area->attr.delta;
 
-    if (first <= PHYSICAL_PAGES && PHYSICAL_PAGES - first >= range_pages(area->range))
+    if (first <= physical_pages && physical_pages - first >= range_pages(area->range))
         return ASPACE_OK;
     refuse(why, ASPACE_INVALID_PARAM,
-           "physical address 0x%" PRIx64 " plus size 0x%" PRIx64 " passes the 52 bits that the architecture has",
-           page_addr(first), range_bytes(area->range));
+           "physical address 0x%" PRIx64 " plus size 0x%" PRIx64 " passes the %u bits that %s has", page_addr(first),
+           range_bytes(area->range), sim->arch->physical_bits, sim->arch->name);
     why->param = "pa";
     return why->code;
 }
 
 enum aspace_error sim_op_map(struct backend *backend, const struct area *area, struct refusal *why)
 {
+    struct sim *sim = sim_of(backend);
+    struct filler f;
+
     if (area->attr.backing == ASPACE_BACKING_LAZY)
         return ASPACE_OK;
-    if (area->attr.backing == ASPACE_BACKING_LINEAR && check_linear(area, why))
+    if (area->attr.backing == ASPACE_BACKING_LINEAR && check_linear(sim, area, why))
         return why->code;
-    return put_range(sim_of(backend), area, area->range, why);
+    f = filler_of(sim, area, page_level(area), why);
+    return fill_range(&f, area->range);
+}
+
+/* ---- Lazy pages ---- */
+
+/* The pages of a leaf of `level` that has `page` in it. */
+static struct range leaf_range(uint64_t page, unsigned level)
+{
+    uint64_t start = page & ~(arch_span(level) - 1);
+
+    return (struct range){start, start + arch_span(level)};
+}
+
+/* The highest level of which nothing is there yet around `page`; 0 if the page itself is. */
+static unsigned empty_level(const struct sim *sim, uint64_t page)
+{
+    uint64_t table = sim->root;
+    unsigned level = sim->arch->levels;
+
+    for (; level > 1; level--) {
+        uint64_t entry = sim_table(sim, table)[arch_index(page, level)];
+
+        if (!sim_child(sim, entry, &table))
+            return entry ? 0 : level;
+    }
+    return sim_table(sim, table)[arch_index(page, 1)] ? 0 : 1;
+}
+
+/* Fills around `page` with one leaf of `level`. *ret_done is false, with all as before, if RAM has not enough for it. */
+static enum aspace_error fill_large(struct sim *sim, const struct area *area, uint64_t page, unsigned level,
+                                    struct refusal *why, bool *ret_done)
+{
+    struct filler f = filler_of(sim, area, level, why);
+    struct range range = leaf_range(page, level);
+    size_t logged = sim->logged;
+
+    f.strict = true;
+    sim->short_of_ram = false;
+    *ret_done = fill_range(&f, range) == ASPACE_OK;
+    if (*ret_done || !sim->short_of_ram)
+        return *ret_done ? ASPACE_OK : why->code;
+    sim_empty(sim, range);
+    sim->logged = logged;
+    return ASPACE_OK;
 }
 
 enum aspace_error sim_fill(struct sim *sim, const struct area *area, uint64_t page, struct refusal *why,
                            bool *ret_filled)
 {
-    const uint64_t *entry = sim_leaf(sim, page);
+    unsigned empty = area->attr.backing == ASPACE_BACKING_LAZY ? empty_level(sim, page) : 0;
+    unsigned level = page_level(area) < empty ? page_level(area) : empty;
+    struct filler f;
 
-    *ret_filled = false;
-    if (area->attr.backing != ASPACE_BACKING_LAZY || (entry && *entry))
+    *ret_filled = empty != 0;
+    if (!empty)
         return ASPACE_OK;
-    if (put_range(sim, area, (struct range){page, page + 1}, why))
-        return why->code;
-    *ret_filled = true;
-    return ASPACE_OK;
+    for (; level > 1; level--) {
+        bool done;
+
+        if (!range_contains(area->range, leaf_range(page, level)))
+            continue;
+        if (fill_large(sim, area, page, level, why, &done))
+            return why->code;
+        if (done)
+            return ASPACE_OK;
+    }
+    f = filler_of(sim, area, 1, why);
+    return fill_range(&f, (struct range){page, page + 1});
 }

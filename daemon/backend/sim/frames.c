@@ -77,3 +77,42 @@ void frames_give(struct frames *frames, uint64_t frame)
     frames->free_list = frame;
     frames->freed++;
 }
+
+uint64_t frames_take_some(struct frames *frames, enum frame_kind kind, uint64_t want, uint64_t *ret_first)
+{
+    uint64_t count = 0;
+    uint64_t frame;
+
+    if (frames->freed || want == 1)
+        return frames_take(frames, kind, ret_first);
+    *ret_first = frames->fresh;
+    while (count < want && frames_take(frames, kind, &frame))
+        count++;
+    return count;
+}
+
+bool frames_take_run(struct frames *frames, enum frame_kind kind, unsigned order, uint64_t *ret)
+{
+    uint64_t size = UINT64_C(1) << order;
+    uint64_t first = (frames->fresh + size - 1) & ~(size - 1);
+
+    if (first > frames->total || frames->total - first < size)
+        return false;
+    while (frames->fresh < first) { /* what lies before the aligned piece is free for others */
+        frames->info[frames->fresh] = (struct frame){.kind = FRAME_FREE, .next = (uint32_t)frames->free_list};
+        frames->free_list = frames->fresh++;
+        frames->freed++;
+    }
+    *ret = first;
+    for (uint64_t i = 0; i < size; i++)
+        frames->info[first + i] = (struct frame){.kind = kind};
+    frames->fresh += size;
+    frames->data += size;
+    return true;
+}
+
+void frames_give_run(struct frames *frames, uint64_t first, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        frames_give(frames, first + i);
+}

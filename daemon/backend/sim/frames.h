@@ -41,6 +41,26 @@ bool frames_take(struct frames *frames, enum frame_kind kind, uint64_t *ret);
 /* Gives back a frame that is in use. Any other is left alone and counted in wrong_gives. */
 void frames_give(struct frames *frames, uint64_t frame);
 
+/* 2^order frames in one piece that begins at a multiple of it, all zeros. False if there is none. */
+bool frames_take_run(struct frames *frames, enum frame_kind kind, unsigned order, uint64_t *ret);
+
+/* Frames of zeros in one piece, at most `want` and as many as come easily: how many, 0 if all are in use. */
+uint64_t frames_take_some(struct frames *frames, enum frame_kind kind, uint64_t want, uint64_t *ret_first);
+
+/* Gives back `count` frames from `first` on, whichever way they were taken. */
+void frames_give_run(struct frames *frames, uint64_t first, uint64_t count);
+
+/* The entries of table `frame` that are not 0. */
+static inline unsigned frames_live(const struct frames *frames, uint64_t frame)
+{
+    return frames->info[frame].live;
+}
+
+static inline void frames_add_live(struct frames *frames, uint64_t frame, int more)
+{
+    frames->info[frame].live = (unsigned)((int)frames->info[frame].live + more) & ((1u << 29) - 1);
+}
+
 /* The bytes of `frame`, which must be below `total`. */
 static inline void *frames_at(const struct frames *frames, uint64_t frame)
 {

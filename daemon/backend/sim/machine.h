@@ -2,13 +2,14 @@
 #ifndef SIM_MACHINE_H
 #define SIM_MACHINE_H
 
+#include "sim/arch.h"
 #include "sim/frames.h"
 #include "sim/sim.h"
-#include "sim/x86_64.h"
 
 enum undo_kind {
-    UNDO_CUT,     /* an entry was taken out: put `entry` back; at the commit what it leads to is freed */
-    UNDO_MOVE,    /* an entry went to the page that `range` is: put `entry` back here and drop it there */
+    UNDO_CUT,     /* entries were taken out: put them back; at the commit what they lead to is freed */
+    UNDO_MOVE,    /* a leaf went to the pages that `range` is: put `entry` back here and drop it there */
+    UNDO_SPLIT,   /* the leaf `entry` was broken into a table: put it back and free the table */
     UNDO_WORD,    /* accessed and dirty bits: put `entry` back */
     UNDO_FILL,    /* `range` was filled: empty it again */
     UNDO_PROTECT, /* `range` had `flags` */
@@ -16,21 +17,27 @@ enum undo_kind {
 
 struct undo {
     enum undo_kind kind;
-    unsigned level; /* CUT: of the table that the entry was in */
-    uint64_t table; /* CUT, MOVE, WORD */
-    unsigned index;
     uint16_t flags;
-    uint64_t entry;
+    uint16_t level; /* of the table that the entries are in */
+    uint16_t index; /* of the first */
+    uint16_t count; /* CUT: how many */
+    uint64_t table; /* CUT, MOVE, SPLIT, WORD */
+    uint64_t entry; /* CUT of more than one: where in `saved` they are */
     struct range range;
 };
 
 struct sim {
     struct backend backend;
+    const struct arch *arch;
     struct frames frames;
-    uint64_t root; /* the frame of the highest table */
+    uint64_t root;     /* the frame of the highest table */
+    bool short_of_ram; /* the last refusal was for want of frames, not of anything else */
     struct undo *log;
     size_t logged;
     size_t log_capacity;
+    uint64_t *saved; /* entries that the log tells of */
+    size_t saved_count;
+    size_t saved_capacity;
 };
 
 static inline struct sim *sim_of(struct backend *backend)
@@ -48,52 +55,50 @@ static inline uint64_t *sim_table(const struct sim *sim, uint64_t frame)
     return frames_at(&sim->frames, frame);
 }
 
-static inline unsigned sim_index(uint64_t page, unsigned level)
-{
-    return (unsigned)(page >> (X86_INDEX_BITS * (level - 1))) & ((1u << X86_INDEX_BITS) - 1);
-}
-
-/* Pages that one entry of a table of `level` covers. */
-static inline uint64_t sim_span(unsigned level)
-{
-    return UINT64_C(1) << (X86_INDEX_BITS * (level - 1));
-}
-
 /* The table that `entry`, of a level above 1, leads to; false if it leads to none in RAM. */
 static inline bool sim_child(const struct sim *sim, uint64_t entry, uint64_t *ret)
 {
-    *ret = page_of(entry & X86_ADDRESS);
-    return entry & X86_PRESENT && !(entry & X86_PS) && *ret < sim->frames.total;
+    *ret = arch_frame(sim->arch, entry);
+    return arch_is_table(sim->arch, entry) && *ret < sim->frames.total;
 }
 
-/* The leaf entry of `page`, or NULL if there is no table for it. */
-uint64_t *sim_leaf(const struct sim *sim, uint64_t page);
+/* The leaf entry of `page`, or NULL if there is no table for it. It is of *ret_level, and 0 only in level 1. */
+uint64_t *sim_leaf(const struct sim *sim, uint64_t page, unsigned *ret_level);
 
-/* The frame of the leaf table for `page`, made with all above it if it is not there. NoMemory if RAM is used up; tables
- * made by then stay, empty, for sim_empty to take away. */
-enum aspace_error sim_make_leaf_table(struct sim *sim, uint64_t page, struct refusal *why, uint64_t *ret);
+/* The frame of the table of `level` for `page`, made with all above it if it is not there. NoMemory if RAM is used up;
+ * tables made by then stay, empty, for sim_empty to take away. */
+enum aspace_error sim_make_table(struct sim *sim, uint64_t page, unsigned level, struct refusal *why, uint64_t *ret);
 
-/* Takes out what lies in `range` with the tables that become empty, into the log. NoMemory for the log. */
+/* Takes out what lies in `range` with the tables that become empty, into the log; a leaf that lies in it partly is split
+ * first. NoMemory: the log's, or a frame for a split. */
 enum aspace_error sim_cut(struct sim *sim, struct range range, struct refusal *why);
 
-/* The same, and frees it at once. Cannot fail. */
+/* The same for a range that was filled whole, and frees it at once. Cannot fail. */
 void sim_empty(struct sim *sim, struct range range);
 
 /* The same for entries that were moved there: only the tables are freed. Cannot fail. */
 void sim_drop(struct sim *sim, struct range range);
 
-/* Moves the entries in `range` to the pages from `to` on, logged. NoMemory: frames for tables there, or the log's. */
+/* Moves the entries in `range` to the pages from `to` on, logged; leaves that would not be aligned there are split.
+ * NoMemory: frames for tables, or the log's. */
 enum aspace_error sim_move(struct sim *sim, struct range range, uint64_t to, struct refusal *why);
 
-/* Frees what an entry out of a table of `level` leads to. */
-void sim_release(struct sim *sim, uint64_t entry, unsigned level);
+/* Frees what `count` entries of a table of `level` lead to. */
+void sim_release(struct sim *sim, const uint64_t *entries, unsigned count, unsigned level);
 
-/* Gives the leaves in `range` the bits of `flags`. */
+/* Breaks leaves that lie on both sides of an end of `range` until none does, logged. NoMemory. */
+enum aspace_error sim_split_ends(struct sim *sim, struct range range, struct refusal *why);
+
+/* Gives the leaves in `range`, which none straddles, the bits of `flags`. */
 void sim_set_flags(struct sim *sim, struct range range, uint16_t flags);
+
+/* `leaf` of `level` with the bits of `flags`; its address and what hardware noted stay. */
+uint64_t sim_reflag(const struct arch *arch, uint64_t leaf, unsigned level, uint16_t flags);
 
 /* ---- fill.c ---- */
 
-/* Gives `page` of a lazy area a frame if it has none, logged. NoMemory. *ret_filled says whether it did. */
+/* Gives `page` of a lazy area a frame if it has none, logged: a large page if the area asks for them, one fits, and RAM
+ * has it. NoMemory. *ret_filled says whether it did. */
 enum aspace_error sim_fill(struct sim *sim, const struct area *area, uint64_t page, struct refusal *why,
                            bool *ret_filled);
 
@@ -107,6 +112,7 @@ enum aspace_error sim_op_map(struct backend *backend, const struct area *area, s
 enum aspace_error sim_op_access(struct backend *backend, const struct area *area, uint64_t addr,
                                 enum aspace_access kind, enum aspace_mode mode, struct refusal *why,
                                 struct access *ret);
+bool sim_op_allows(struct backend *backend, const struct area *area, enum aspace_access kind, enum aspace_mode mode);
 enum aspace_error sim_op_walk(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret);
 enum aspace_error sim_op_prepare_write(struct backend *backend, const struct area *area, uint64_t addr, uint64_t size,
                                        struct refusal *why);

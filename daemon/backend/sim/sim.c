@@ -7,16 +7,11 @@
 
 #include "sim/machine.h"
 
-const char *const sim_arch_names[] = {"x86_64", NULL};
-
-/* Pages of one canonical half: 2^47 bytes. */
-#define HALF_PAGES (UINT64_C(1) << (47 - ASPACE_PAGE_BITS))
-
 /* A root, and a frame beside it; and as many as 32 bits can number. */
 #define RAM_LEAST (2 * ASPACE_PAGE_SIZE)
 #define RAM_MOST  (UINT64_C(1) << 44)
 
-/* An emptied log larger than this is given back. */
+/* An emptied log of more steps, or saved entries, is given back. */
 #define LOG_KEEP 1024
 
 /* ---- The log ---- */
@@ -39,24 +34,58 @@ struct undo *sim_log(struct sim *sim, struct undo step)
 static void end_log(struct sim *sim)
 {
     sim->logged = 0;
-    if (sim->log_capacity <= LOG_KEEP)
-        return;
-    free(sim->log);
-    sim->log = NULL;
-    sim->log_capacity = 0;
+    sim->saved_count = 0;
+    if (sim->log_capacity > LOG_KEEP) {
+        free(sim->log);
+        sim->log = NULL;
+        sim->log_capacity = 0;
+    }
+    if (sim->saved_capacity > LOG_KEEP) {
+        free(sim->saved);
+        sim->saved = NULL;
+        sim->saved_capacity = 0;
+    }
+}
+
+/* The entries that a step of kind CUT took out. */
+static const uint64_t *cut_entries(const struct sim *sim, const struct undo *step)
+{
+    return step->count > 1 ? &sim->saved[step->entry] : &step->entry;
+}
+
+static void put_back(struct sim *sim, const struct undo *step)
+{
+    const uint64_t *entries = cut_entries(sim, step);
+    int live = 0;
+
+    for (unsigned i = 0; i < step->count; i++)
+        live += entries[i] != 0;
+    memcpy(&sim_table(sim, step->table)[step->index], entries, step->count * sizeof(*entries));
+    frames_add_live(&sim->frames, step->table, live);
+}
+
+/* The table that a leaf was broken into is as the split left it. */
+static void join(struct sim *sim, const struct undo *step)
+{
+    uint64_t *entry = &sim_table(sim, step->table)[step->index];
+
+    frames_give(&sim->frames, arch_frame(sim->arch, *entry));
+    *entry = step->entry;
 }
 
 static void undo_step(struct sim *sim, const struct undo *step)
 {
     switch (step->kind) {
     case UNDO_CUT:
-        sim_table(sim, step->table)[step->index] = step->entry;
-        sim->frames.info[step->table].live++;
+        put_back(sim, step);
         break;
     case UNDO_MOVE:
         sim_table(sim, step->table)[step->index] = step->entry;
-        sim->frames.info[step->table].live++;
+        frames_add_live(&sim->frames, step->table, 1);
         sim_drop(sim, step->range);
+        break;
+    case UNDO_SPLIT:
+        join(sim, step);
         break;
     case UNDO_WORD:
         sim_table(sim, step->table)[step->index] = step->entry;
@@ -85,7 +114,7 @@ static void op_commit(struct backend *backend)
 
     for (size_t i = 0; i < sim->logged; i++)
         if (sim->log[i].kind == UNDO_CUT)
-            sim_release(sim, sim->log[i].entry, sim->log[i].level);
+            sim_release(sim, cut_entries(sim, &sim->log[i]), sim->log[i].count, sim->log[i].level);
     end_log(sim);
 }
 
@@ -101,6 +130,8 @@ static enum aspace_error op_protect(struct backend *backend, const struct area *
 {
     struct sim *sim = sim_of(backend);
 
+    if (sim_split_ends(sim, piece->range, why))
+        return why->code;
     if (!sim_log(sim, (struct undo){.kind = UNDO_PROTECT, .range = piece->range, .flags = piece->attr.flags}))
         return refuse_no_memory(why);
     sim_set_flags(sim, piece->range, flags);
@@ -130,11 +161,13 @@ static void op_destroy(struct backend *backend)
 
     frames_fini(&sim->frames);
     free(sim->log);
+    free(sim->saved);
     free(sim);
 }
 
 static const struct backend_ops ops = {
     .name = "sim",
+    .large_pages = true,
     .map = sim_op_map,
     .unmap = op_unmap,
     .protect = op_protect,
@@ -145,6 +178,7 @@ static const struct backend_ops ops = {
     .read = sim_op_read,
     .write = sim_op_write,
     .access = sim_op_access,
+    .allows = sim_op_allows,
     .walk = sim_op_walk,
     .check = sim_op_check,
     .count_frames = op_count_frames,
@@ -155,19 +189,27 @@ static const struct backend_ops ops = {
 
 struct range sim_default_bounds(const char *arch)
 {
-    (void)arch; /* there is one */
-    return (struct range){0, HALF_PAGES};
+    return (struct range){0, page_of(arch_half(arch_find(arch)))};
 }
 
-static enum aspace_error check_bounds(struct range bounds, struct refusal *why)
+static enum aspace_error check_bounds(const struct arch *arch, struct range bounds, struct refusal *why)
 {
-    if (!range_empty(bounds) && (bounds.end <= HALF_PAGES || bounds.start >= PAGE_LIMIT - HALF_PAGES))
+    uint64_t half = page_of(arch_half(arch));
+
+    if (!range_empty(bounds) && (bounds.end <= half || (arch->upper_half && bounds.start >= PAGE_LIMIT - half)))
         return ASPACE_OK;
-    refuse(why, ASPACE_INVALID_PARAM,
-           "the range from 0x%" PRIx64 " to 0x%" PRIx64 " does not lie inside one canonical half of x86_64",
-           page_addr(bounds.start), range_last(bounds));
+    if (arch->upper_half)
+        refuse(why, ASPACE_INVALID_PARAM,
+               "the range from 0x%" PRIx64 " to 0x%" PRIx64 " does not lie inside one half of what %s translates: [0, "
+               "0x%" PRIx64 ") and from 0x%" PRIx64 " up",
+               page_addr(bounds.start), range_last(bounds), arch->name, arch_half(arch), -arch_half(arch));
+    else
+        refuse(why, ASPACE_INVALID_PARAM,
+               "the range from 0x%" PRIx64 " to 0x%" PRIx64 " does not lie inside what %s translates: [0, 0x%" PRIx64
+               ")",
+               page_addr(bounds.start), range_last(bounds), arch->name, arch_half(arch));
     why->param = "range";
-    why->hint = "the halves are [0, 0x800000000000) and from 0xffff800000000000 up";
+    why->hint = "choose a range inside, or another arch";
     return why->code;
 }
 
@@ -185,11 +227,12 @@ static enum aspace_error check_ram(uint64_t ram, struct refusal *why)
 enum aspace_error sim_create(const char *arch, uint64_t ram, struct range bounds, struct refusal *why,
                              struct backend **ret)
 {
+    const struct arch *tables = arch_find(arch);
     struct sim *sim;
 
-    if (strcmp(arch, sim_arch_names[0]) != 0)
+    if (!tables)
         return refuse(why, ASPACE_UNSUPPORTED, "there is no architecture %s", arch);
-    if (check_bounds(bounds, why) || check_ram(ram, why))
+    if (check_bounds(tables, bounds, why) || check_ram(ram, why))
         return why->code;
     sim = calloc(1, sizeof(*sim));
     if (!sim)
@@ -202,6 +245,7 @@ enum aspace_error sim_create(const char *arch, uint64_t ram, struct range bounds
         return why->code;
     }
     sim->backend.ops = &ops;
+    sim->arch = tables;
     frames_take(&sim->frames, FRAME_TABLE, &sim->root);
     *ret = &sim->backend;
     return ASPACE_OK;

@@ -7,16 +7,13 @@
 
 #define SIM_DEFAULT_RAM (UINT64_C(1) << 30)
 
-/* The names of the architectures, the first is the default; NULL ends the list. */
-extern const char *const sim_arch_names[];
-
 /* Makes a machine of `ram` bytes (a multiple of the page size, at least two pages) with an empty root table for areas
- * within `bounds`. `arch` is one of sim_arch_names. InvalidParam: ram is impossible, or bounds reach a non-canonical
- * address. NoMemory: the host has no room. The caller owns *ret and frees it with ops->destroy. */
+ * within `bounds`. `arch` is one of ASPACE_ARCH_MAP. InvalidParam: ram is impossible, or bounds reach an address
+ * that the architecture does not translate. NoMemory: the host has no room. The caller owns *ret and frees it with ops->destroy. */
 enum aspace_error sim_create(const char *arch, uint64_t ram, struct range bounds, struct refusal *why,
                              struct backend **ret);
 
-/* The default bounds of a space of that architecture: x86_64 [0, 0x800000000000). */
+/* The default bounds of a space of that architecture, its lower half: x86_64 [0, 0x800000000000). */
 struct range sim_default_bounds(const char *arch);
 
 #endif

@@ -276,14 +276,20 @@ static enum aspace_error write_bytes(struct backend *backend, const struct area 
     return ASPACE_OK;
 }
 
+static bool allows(struct backend *backend, const struct area *area, enum aspace_access kind, enum aspace_mode mode)
+{
+    static const uint16_t needs[] = {ASPACE_READ, ASPACE_WRITE, ASPACE_EXEC};
+
+    (void)backend, (void)mode;
+    return area->attr.flags & needs[kind];
+}
+
 static enum aspace_error access_page(struct backend *backend, const struct area *area, uint64_t addr,
                                      enum aspace_access kind, enum aspace_mode mode, struct refusal *why,
                                      struct access *ret)
 {
-    static const uint16_t needs[] = {ASPACE_READ, ASPACE_WRITE, ASPACE_EXEC};
     struct page_backend *b = self(backend);
 
-    (void)mode;
     if (strikes(b, why))
         return why->code;
     *ret = (struct access){.outcome = ASPACE_OUTCOME_FAULT, .addr = addr, .reason = "unmapped"};
@@ -291,7 +297,7 @@ static enum aspace_error access_page(struct backend *backend, const struct area 
         return ASPACE_OK;
     check_bytes(b, area, addr, 1);
     ret->reason = "protection";
-    if (!(area->attr.flags & needs[kind]))
+    if (!allows(backend, area, kind, mode))
         return ASPACE_OK;
     *ret = (struct access){
         .outcome = fill(b, page_of(addr)) ? ASPACE_OUTCOME_FILLED : ASPACE_OUTCOME_HIT, .has_pa = true, .pa = addr + 1};
@@ -331,6 +337,7 @@ static const struct backend_ops page_backend_ops = {
     .read = read_bytes,
     .write = write_bytes,
     .access = access_page,
+    .allows = allows,
     .count_frames = count_frames,
     .destroy = destroy,
 };

@@ -250,7 +250,7 @@ static void an_access_faults_at_the_first_page_that_faults(void **state)
     space_destroy(f.space);
 }
 
-static void an_access_of_a_page_is_the_largest(void **state)
+static void an_access_of_nothing_is_refused(void **state)
 {
     struct access access;
     struct fixture f;
@@ -261,12 +261,38 @@ static void an_access_of_a_page_is_the_largest(void **state)
     open_space(&f, 16);
     touch(&f, 20 * P + 1, P, ASPACE_ACCESS_READ, &area, &has_area);
     assert_int_equal(
-        space_access(f.space, 20 * P, P + 1, ASPACE_ACCESS_READ, ASPACE_MODE_USER, &f.why, &access, &area, &has_area),
-        ASPACE_INVALID_PARAM);
-    assert_string_equal(f.why.param, "size");
-    assert_int_equal(
         space_access(f.space, 20 * P, 0, ASPACE_ACCESS_READ, ASPACE_MODE_USER, &f.why, &access, &area, &has_area),
         ASPACE_INVALID_PARAM);
+    assert_string_equal(f.why.param, "size");
+    space_destroy(f.space);
+}
+
+/* Areas at 20 to 23 rw- and 24 to 27 r--, then a hole. */
+static void more_than_a_page_only_asks_and_is_told_the_first_address_that_faults(void **state)
+{
+    struct access access;
+    struct fixture f;
+    struct area area;
+    bool has_area;
+
+    (void)state;
+    open_space(&f, 16);
+    access = touch(&f, 20 * P + 5, 8 * P - 5, ASPACE_ACCESS_READ, &area, &has_area);
+    assert_int_equal(access.outcome, ASPACE_OUTCOME_HIT);
+    assert_true(!access.has_pa && !has_area);
+    assert_null(page_backend_at(f.backend, 20)->frame);
+    access = touch(&f, 20 * P + 5, 8 * P, ASPACE_ACCESS_READ, &area, &has_area);
+    assert_int_equal(access.outcome, ASPACE_OUTCOME_FAULT);
+    assert_true(access.addr == 28 * P && !has_area);
+    access = touch(&f, 20 * P + 5, 8 * P - 5, ASPACE_ACCESS_WRITE, &area, &has_area);
+    assert_int_equal(access.outcome, ASPACE_OUTCOME_FAULT);
+    assert_true(access.addr == 24 * P && has_area && area.range.start == 24);
+    assert_string_equal(access.reason, "protection");
+    access = touch(&f, 24 * P + 5, 2 * P, ASPACE_ACCESS_WRITE, &area, &has_area);
+    assert_true(access.addr == 24 * P + 5 && has_area);
+    access = touch(&f, 28 * P + 7, 1000 * P, ASPACE_ACCESS_EXEC, &area, &has_area);
+    assert_true(access.addr == 28 * P + 7 && !has_area);
+    assert_null(page_backend_at(f.backend, 20)->frame);
     space_destroy(f.space);
 }
 
@@ -462,7 +488,8 @@ int main(void)
         cmocka_unit_test(the_last_byte_of_the_address_space_can_be_written_and_read),
         cmocka_unit_test(an_access_over_two_pages_is_the_heavier_of_both),
         cmocka_unit_test(an_access_faults_at_the_first_page_that_faults),
-        cmocka_unit_test(an_access_of_a_page_is_the_largest),
+        cmocka_unit_test(an_access_of_nothing_is_refused),
+        cmocka_unit_test(more_than_a_page_only_asks_and_is_told_the_first_address_that_faults),
         cmocka_unit_test(an_access_that_fails_at_its_second_page_gives_the_first_ones_frame_back),
         cmocka_unit_test(what_the_backend_lacks_is_unsupported),
         cmocka_unit_test(an_areas_tag_is_its_text),

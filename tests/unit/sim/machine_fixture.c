@@ -5,18 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOWER_HALF                                                                                                     \
-    (struct range)                                                                                                     \
-    {                                                                                                                  \
-        0, UINT64_C(1) << 35                                                                                           \
-    }
+void machine_open_arch(struct machine *m, const char *arch, uint64_t frames)
+{
+    struct range half = sim_default_bounds(arch);
+
+    memset(m, 0, sizeof(*m));
+    assert_int_equal(sim_create(arch, frames * ASPACE_PAGE_SIZE, half, &m->why, &m->backend), ASPACE_OK);
+    m->sim = sim_of(m->backend);
+    area_map_init(&m->map, half);
+}
 
 void machine_open(struct machine *m, uint64_t frames)
 {
-    memset(m, 0, sizeof(*m));
-    assert_int_equal(sim_create("x86_64", frames * ASPACE_PAGE_SIZE, LOWER_HALF, &m->why, &m->backend), ASPACE_OK);
-    m->sim = sim_of(m->backend);
-    area_map_init(&m->map, LOWER_HALF);
+    machine_open_arch(m, "x86_64", frames);
 }
 
 void machine_close(struct machine *m)
@@ -27,7 +28,7 @@ void machine_close(struct machine *m)
 
 static struct area area_of(uint64_t start, uint64_t pages, uint16_t flags, enum aspace_backing backing)
 {
-    return (struct area){.range = {start, start + pages}, .attr = {.flags = flags, .backing = (uint16_t)backing}};
+    return (struct area){.range = {start, start + pages}, .attr = {.flags = flags, .backing = (uint8_t)backing}};
 }
 
 struct area machine_lazy(uint64_t start, uint64_t pages, uint16_t flags)
@@ -195,7 +196,8 @@ struct walk machine_walk(struct machine *m, uint64_t addr)
 
 uint64_t machine_entry(struct machine *m, uint64_t page)
 {
-    const uint64_t *entry = sim_leaf(m->sim, page);
+    unsigned level;
+    const uint64_t *entry = sim_leaf(m->sim, page, &level);
 
     return entry ? *entry : 0;
 }

@@ -32,8 +32,9 @@ struct machine {
     char told[101][320]; /* all of them */
 };
 
-/* A machine of `frames` frames over the lower half, nothing mapped. */
+/* A machine of `frames` frames over the lower half, nothing mapped; of x86_64 unless told. */
 void machine_open(struct machine *m, uint64_t frames);
+void machine_open_arch(struct machine *m, const char *arch, uint64_t frames);
 void machine_close(struct machine *m);
 
 struct area machine_lazy(uint64_t start, uint64_t pages, uint16_t flags);

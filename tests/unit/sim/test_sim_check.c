@@ -39,14 +39,14 @@ static uint64_t table_of(struct machine *m, uint64_t page, unsigned level)
 {
     struct walk walk = machine_walk(m, page_addr(page));
 
-    assert_true(walk.count > X86_LEVELS - level);
-    return page_of(walk.levels[X86_LEVELS - level].table);
+    assert_true(walk.count > m->sim->arch->levels - level);
+    return page_of(walk.levels[m->sim->arch->levels - level].table);
 }
 
 /* The entry itself in the table of `level` for `page`. */
 static uint64_t *entry_at(struct machine *m, uint64_t page, unsigned level)
 {
-    return &sim_table(m->sim, table_of(m, page, level))[sim_index(page, level)];
+    return &sim_table(m->sim, table_of(m, page, level))[arch_index(page, level)];
 }
 
 /* Gives *word another value, expects the problem, and puts the old one back. */
@@ -351,10 +351,14 @@ static void a_table_entry_that_leads_to_no_table_is_told(void **state)
     plant(&m, entry_at(&m, LINEAR, 3), UINT64_C(0x000ffffffffff007), "the level 3 entry for 0x8000000000");
     plant(&m, entry_at(&m, LINEAR, 4), 0x40007, "the level 4 entry for 0x8000000000");
     entry = entry_at(&m, EAGER, 2);
-    plant(&m, entry, *entry & ~UINT64_C(1), "the level 2 entry for 0x200000"); /* not present, and not 0 */
     plant(&m, entry, *entry & ~UINT64_C(2), "the level 2 entry for 0x200000"); /* not writable */
-    plant(&m, entry, *entry | 0x80, "the level 2 entry for 0x200000");         /* PS: a large page */
     plant(&m, entry, *entry | UINT64_C(1) << 63, "the level 2 entry for 0x200000");
+    /* not present and not 0, and with PS: large leaves, which the area has not */
+    plant(&m, entry, *entry & ~UINT64_C(1), "the entry for 0x200000 is ");
+    plant(&m, entry, *entry | 0x80, "the level 2 leaf for 0x200000 leads to ");
+    /* level 4 has no leaves */
+    entry = entry_at(&m, EAGER, 4);
+    plant(&m, entry, *entry | 0x80, "the level 4 entry for 0x0");
     close_sound(&m);
 }
 
@@ -423,7 +427,8 @@ static void unmapping_damaged_tables_takes_no_step_outside_ram(void **state)
     *entry_at(&m, LINEAR, 3) = UINT64_C(0x0000000000001087); /* PS */
     assert_int_equal(m.backend->ops->unmap(m.backend, &all, &m.why), ASPACE_OK);
     m.backend->ops->commit(m.backend);
-    assert_int_equal(m.sim->frames.wrong_gives, 1); /* the leaf; what hung below the others is leaked and told */
+    assert_int_equal(m.sim->frames.wrong_gives,
+                     2); /* the leaves, small and large; what hung below is leaked and told */
     machine_expect_problem(&m, "is marked as in use, and nothing leads to it");
     machine_close(&m);
 }
@@ -434,6 +439,7 @@ static void problems_in_the_upper_half_are_told_by_their_canonical_address(void 
 {
     const struct range upper = {PAGE_LIMIT - (UINT64_C(1) << 35), PAGE_LIMIT};
     struct machine m = {0};
+    unsigned level;
 
     (void)state;
     assert_int_equal(sim_create("x86_64", 64 * ASPACE_PAGE_SIZE, upper, &m.why, &m.backend), ASPACE_OK);
@@ -441,7 +447,7 @@ static void problems_in_the_upper_half_are_told_by_their_canonical_address(void 
     area_map_init(&m.map, upper);
     machine_map(&m, machine_eager(PAGE_LIMIT - 2, 2, RW));
     machine_expect_sound(&m);
-    plant(&m, sim_leaf(m.sim, PAGE_LIMIT - 1), 0, "no entry for 0xfffffffffffff000");
+    plant(&m, sim_leaf(m.sim, PAGE_LIMIT - 1, &level), 0, "no entry for 0xfffffffffffff000");
     machine_forget(&m, upper);
     machine_expect_problem(&m, "an entry for 0xffffffffffffe000, where no area lies");
     machine_close(&m);

@@ -34,17 +34,18 @@ static void a_leaf_is_found_only_where_its_table_was_made(void **state)
 {
     struct machine m;
     uint64_t table;
+    unsigned level;
 
     (void)state;
     machine_open(&m, 16);
-    assert_null(sim_leaf(m.sim, 5));
-    assert_int_equal(sim_make_leaf_table(m.sim, 5, &m.why, &table), ASPACE_OK);
+    assert_null(sim_leaf(m.sim, 5, &level));
+    assert_int_equal(sim_make_table(m.sim, 5, 1, &m.why, &table), ASPACE_OK);
     machine_expect_frames(&m, 0, 4);
-    assert_ptr_equal(sim_leaf(m.sim, 5), &sim_table(m.sim, table)[5]);
-    assert_ptr_equal(sim_leaf(m.sim, SPAN2 - 1), &sim_table(m.sim, table)[511]);
-    assert_null(sim_leaf(m.sim, SPAN2));
-    assert_null(sim_leaf(m.sim, SPAN3 + 5));
-    assert_null(sim_leaf(m.sim, SPAN4 + 5));
+    assert_ptr_equal(sim_leaf(m.sim, 5, &level), &sim_table(m.sim, table)[5]);
+    assert_ptr_equal(sim_leaf(m.sim, SPAN2 - 1, &level), &sim_table(m.sim, table)[511]);
+    assert_null(sim_leaf(m.sim, SPAN2, &level));
+    assert_null(sim_leaf(m.sim, SPAN3 + 5, &level));
+    assert_null(sim_leaf(m.sim, SPAN4 + 5, &level));
     machine_close(&m);
 }
 
@@ -62,9 +63,9 @@ static void a_leaf_table_is_made_once_and_shares_what_is_above_it(void **state)
 
     (void)state;
     machine_open(&m, 16);
-    assert_int_equal(sim_make_leaf_table(m.sim, 0, &m.why, &first), ASPACE_OK);
+    assert_int_equal(sim_make_table(m.sim, 0, 1, &m.why, &first), ASPACE_OK);
     for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
-        assert_int_equal(sim_make_leaf_table(m.sim, steps[i].page, &m.why, &table), ASPACE_OK);
+        assert_int_equal(sim_make_table(m.sim, steps[i].page, 1, &m.why, &table), ASPACE_OK);
         assert_int_equal(table == first, steps[i].page < SPAN2);
         machine_expect_frames(&m, 0, steps[i].tables);
     }
@@ -80,7 +81,7 @@ static void an_entry_above_a_leaf_allows_everything(void **state)
 
     (void)state;
     machine_open(&m, 16);
-    assert_int_equal(sim_make_leaf_table(m.sim, 3 * SPAN4, &m.why, &table), ASPACE_OK);
+    assert_int_equal(sim_make_table(m.sim, 3 * SPAN4, 1, &m.why, &table), ASPACE_OK);
     assert_int_equal(sim_table(m.sim, m.sim->root)[3] & ~UINT64_C(0x000ffffffffff000), 0x007);
     machine_close(&m);
 }
@@ -94,7 +95,7 @@ static void tables_made_before_ram_was_used_up_go_away_when_emptied(void **state
         uint64_t table;
 
         machine_open(&m, frames);
-        assert_int_equal(sim_make_leaf_table(m.sim, 1000, &m.why, &table), ASPACE_NO_MEMORY);
+        assert_int_equal(sim_make_table(m.sim, 1000, 1, &m.why, &table), ASPACE_NO_MEMORY);
         machine_expect_frames(&m, 0, frames);
         sim_empty(m.sim, (struct range){1000, 1001});
         machine_expect_frames(&m, 0, 1);
@@ -137,12 +138,13 @@ static void cutting_part_of_a_table_leaves_the_rest_of_it(void **state)
 static void cutting_over_the_borders_of_tables_takes_exactly_the_range(void **state)
 {
     struct machine m;
+    unsigned level;
     struct area area = map_over_three_tables(&m);
 
     (void)state;
     machine_unmap(&m, area, SPAN2 - 1, SPAN2 + 2);
     machine_expect_frames(&m, 4, 5); /* the one in the middle is gone */
-    assert_null(sim_leaf(m.sim, SPAN2));
+    assert_null(sim_leaf(m.sim, SPAN2, &level));
     assert_int_not_equal(machine_entry(&m, SPAN2 - 2), 0);
     assert_int_equal(machine_entry(&m, SPAN2 - 1), 0);
     assert_int_equal(machine_entry(&m, 2 * SPAN2), 0);
@@ -191,12 +193,13 @@ static void a_table_goes_with_its_last_entry(void **state)
 static void nothing_is_freed_before_the_commit(void **state)
 {
     struct machine m;
+    unsigned level;
     struct area area = map_over_three_tables(&m);
     struct machine_image *before = machine_photograph(&m);
 
     (void)state;
     assert_int_equal(sim_cut(m.sim, area.range, &m.why), ASPACE_OK);
-    assert_null(sim_leaf(m.sim, area.range.start));
+    assert_null(sim_leaf(m.sim, area.range.start, &level));
     machine_expect_frames(&m, SPAN2 + 6, 6);
     m.backend->ops->rollback(m.backend);
     machine_expect_same(&m, before);

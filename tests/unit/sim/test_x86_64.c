@@ -1,6 +1,6 @@
 /* Entries of x86-64 against values worked out by hand from the SDM, volume 3A, table 4-20 (a leaf: P is bit 0, R/W 1,
  * U/S 2, PWT 3, PCD 4, A 5, D 6, G 8, XD 63) and table 4-19 (an entry that leads to a table: no D, no G). The
- * constants are written out: nothing of x86_64.h makes them. */
+ * constants are written out: nothing of x86_64.c makes them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
-#include "sim/x86_64.h"
+#include "sim/arch.h"
+
+#define ARCH (&arch_x86_64)
 
 #define R    ASPACE_READ
 #define W    ASPACE_WRITE
@@ -69,14 +71,14 @@ static void area_flags_become_the_bits_that_the_manual_names(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SAMPLES; i++)
-        assert_int_equal(x86_encode(samples[i].flags), samples[i].entry);
+        assert_int_equal(ARCH->encode(samples[i].flags, 1), samples[i].entry);
 }
 
 static void an_entry_says_the_flags_that_it_allows(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SAMPLES; i++)
-        assert_int_equal(x86_decode(samples[i].entry, true), samples[i].back);
+        assert_int_equal(ARCH->decode(samples[i].entry, true), samples[i].back);
 }
 
 static void address_and_used_bits_say_nothing_about_flags(void **state)
@@ -85,25 +87,25 @@ static void address_and_used_bits_say_nothing_about_flags(void **state)
 
     (void)state;
     for (size_t i = 0; i < SAMPLES; i++)
-        assert_int_equal(x86_decode(samples[i].entry | rest, true), samples[i].back);
+        assert_int_equal(ARCH->decode(samples[i].entry | rest, true), samples[i].back);
 }
 
 /* With P = 0 the hardware ignores every other bit (SDM table 4-20). */
 static void an_entry_that_is_not_present_allows_nothing(void **state)
 {
     (void)state;
-    assert_int_equal(x86_decode(0, true), 0);
-    assert_int_equal(x86_decode(UINT64_C(0xfffffffffffffffe), true), 0);
-    assert_int_equal(x86_decode(UINT64_C(0xfffffffffffffffe), false), 0);
+    assert_int_equal(ARCH->decode(0, true), 0);
+    assert_int_equal(ARCH->decode(UINT64_C(0xfffffffffffffffe), true), 0);
+    assert_int_equal(ARCH->decode(UINT64_C(0xfffffffffffffffe), false), 0);
 }
 
 /* Above a leaf PCD and PWT are about the access to the next table, and bit 8 is ignored. */
 static void an_entry_that_leads_to_a_table_has_permissions_and_no_memory_type(void **state)
 {
     (void)state;
-    assert_int_equal(x86_decode(UINT64_C(0x0000000012345067), false), R | W | X);
-    assert_int_equal(x86_decode(UINT64_C(0x000000001234511f), false), R | W | X);
-    assert_int_equal(x86_decode(UINT64_C(0x8000000012345001), false), R | KRNL);
+    assert_int_equal(ARCH->decode(UINT64_C(0x0000000012345067), false), R | W | X);
+    assert_int_equal(ARCH->decode(UINT64_C(0x000000001234511f), false), R | W | X);
+    assert_int_equal(ARCH->decode(UINT64_C(0x8000000012345001), false), R | KRNL);
 }
 
 static void every_combination_of_flags_sets_only_bits_that_are_about_flags(void **state)
@@ -112,37 +114,51 @@ static void every_combination_of_flags_sets_only_bits_that_are_about_flags(void 
 
     (void)state;
     for (unsigned flags = 0; flags < 256; flags++) {
-        uint64_t entry = x86_encode((uint16_t)flags);
+        uint64_t entry = ARCH->encode((uint16_t)flags, 1);
 
         assert_int_equal(entry & ~about_flags, 0);
         assert_int_not_equal(entry, 0); /* 0 means that there is no page */
         assert_int_equal(entry & 1, (flags & (R | W | X)) != 0);
-        assert_int_equal(x86_encode((uint16_t)(flags & ~(unsigned)ASPACE_SHARED)), entry);
+        assert_int_equal(ARCH->encode((uint16_t)(flags & ~(unsigned)ASPACE_SHARED), 1), entry);
         if (entry & 1) /* what an entry allows encodes to the same entry */
-            assert_int_equal(x86_encode(x86_decode(entry, true)), entry);
+            assert_int_equal(ARCH->encode(ARCH->decode(entry, true), 1), entry);
     }
-    assert_int_equal(X86_FLAGS, about_flags);
+    assert_int_equal(ARCH->flags, about_flags | 0x80); /* and the bit of a large leaf */
 }
 
 static void the_fields_of_an_entry_do_not_overlap_and_lie_where_the_manual_says(void **state)
 {
     (void)state;
-    assert_int_equal(X86_ADDRESS, UINT64_C(0x000ffffffffff000));
-    assert_int_equal(X86_ACCESSED, 0x20);
-    assert_int_equal(X86_DIRTY, 0x40);
-    assert_int_equal(X86_SPECIAL & ~UINT64_C(0xe00), 0); /* one of the ignored bits 11:9 */
-    assert_int_equal(X86_FLAGS & (X86_ADDRESS | X86_ACCESSED | X86_DIRTY | X86_SPECIAL), 0);
-    assert_int_equal(X86_TABLE, 7);
+    assert_int_equal(ARCH->address, UINT64_C(0x000ffffffffff000));
+    assert_int_equal(ARCH->used, 0x60);                    /* A and D */
+    assert_int_equal(ARCH->special & ~UINT64_C(0xe00), 0); /* one of the ignored bits 11:9 */
+    assert_int_equal(ARCH->flags & (ARCH->address | ARCH->used | ARCH->special), 0);
+    assert_int_equal(ARCH->making, 7);
 }
 
-/* SDM figure 4-12: P is bit 0, W/R 1, U/S 2, I/D 4. */
+/* SDM tables 4-15 and 4-17: bit 7 of a leaf that maps 1 GiB or 2 MiB is 1; an entry that is not present has none. */
+static void a_large_leaf_has_bit_7_and_a_small_one_has_not(void **state)
+{
+    (void)state;
+    assert_int_equal(ARCH->encode(R | W, 2), UINT64_C(0x8000000000000087));
+    assert_int_equal(ARCH->encode(R | X | KRNL | GLOB, 3), UINT64_C(0x0000000000000181));
+    assert_int_equal(ARCH->lower(UINT64_C(0x80000000400000e7), 2), UINT64_C(0x80000000400000e7));
+    assert_int_equal(ARCH->lower(UINT64_C(0x80000000400000e7), 1), UINT64_C(0x8000000040000067));
+    assert_false(arch_is_table(ARCH, UINT64_C(0x80000000400000e7)));
+    assert_true(arch_is_table(ARCH, UINT64_C(0x0000000012345067)));
+    assert_false(arch_is_table(ARCH, UINT64_C(0x0000000012345066)));
+}
+
+/* SDM figure 4-12: P is bit 0, W/R 1, U/S 2, I/D 4; a general protection fault over an address has code 0. */
 static void the_bits_of_a_fault_code_are_the_manuals(void **state)
 {
     (void)state;
-    assert_int_equal(X86_FAULT_PRESENT, 0x01);
-    assert_int_equal(X86_FAULT_WRITE, 0x02);
-    assert_int_equal(X86_FAULT_USER, 0x04);
-    assert_int_equal(X86_FAULT_FETCH, 0x10);
+    assert_int_equal(ARCH->code(FAULT_NOT_PRESENT, 1, ASPACE_ACCESS_READ, ASPACE_MODE_KERNEL), 0x00);
+    assert_int_equal(ARCH->code(FAULT_NOT_PRESENT, 4, ASPACE_ACCESS_WRITE, ASPACE_MODE_USER), 0x06);
+    assert_int_equal(ARCH->code(FAULT_PERMISSION, 1, ASPACE_ACCESS_READ, ASPACE_MODE_USER), 0x05);
+    assert_int_equal(ARCH->code(FAULT_PERMISSION, 2, ASPACE_ACCESS_WRITE, ASPACE_MODE_KERNEL), 0x03);
+    assert_int_equal(ARCH->code(FAULT_PERMISSION, 1, ASPACE_ACCESS_EXEC, ASPACE_MODE_USER), 0x15);
+    assert_int_equal(ARCH->code(FAULT_UNTRANSLATED, 4, ASPACE_ACCESS_WRITE, ASPACE_MODE_USER), 0x00);
 }
 
 static void addresses_whose_top_17_bits_are_alike_are_canonical_and_no_others(void **state)
@@ -157,9 +173,9 @@ static void addresses_whose_top_17_bits_are_alike_are_canonical_and_no_others(vo
 
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
-        assert_true(x86_canonical(good[i]));
+        assert_true(arch_translates(ARCH, good[i]));
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-        assert_false(x86_canonical(bad[i]));
+        assert_false(arch_translates(ARCH, bad[i]));
 }
 
 int main(void)
@@ -172,6 +188,7 @@ int main(void)
         cmocka_unit_test(an_entry_that_leads_to_a_table_has_permissions_and_no_memory_type),
         cmocka_unit_test(every_combination_of_flags_sets_only_bits_that_are_about_flags),
         cmocka_unit_test(the_fields_of_an_entry_do_not_overlap_and_lie_where_the_manual_says),
+        cmocka_unit_test(a_large_leaf_has_bit_7_and_a_small_one_has_not),
         cmocka_unit_test(the_bits_of_a_fault_code_are_the_manuals),
         cmocka_unit_test(addresses_whose_top_17_bits_are_alike_are_canonical_and_no_others),
     };

@@ -1,0 +1,117 @@
+/* The page tables of an architecture: data where loops over entries look, functions where a question is asked once an
+ * access or once a range. Each architecture is one file that fills a struct arch and cites its manual. Every one here
+ * has tables of 512 entries of 8 bytes over pages of 4 KiB; an entry of 0 is empty, and bit 0 makes one present. */
+#ifndef SIM_ARCH_H
+#define SIM_ARCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aspace/types.h"
+#include "core/range.h"
+
+#define ARCH_INDEX_BITS 9
+#define ARCH_ENTRIES    (1u << ARCH_INDEX_BITS)
+#define ARCH_PRESENT    UINT64_C(1)
+
+/* The highest level with leaves that areas ask for: 1 is 4 KiB, 2 is 2 MiB, 3 is 1 GiB. All have these. */
+#define ARCH_LEAF_LEVELS 3
+
+/* Why a CPU faults. */
+enum arch_fault {
+    FAULT_NOT_PRESENT,  /* an entry is not present */
+    FAULT_PERMISSION,   /* the entries do not allow it */
+    FAULT_UNTRANSLATED, /* the tables have no place for the address */
+};
+
+struct arch {
+    const char *name;
+    unsigned levels;        /* of tables; 1 is the level of 4 KiB pages, the root has the highest */
+    unsigned half_bits;     /* addresses below 2^half_bits are translated, */
+    bool upper_half;        /* and those from -2^half_bits up */
+    unsigned physical_bits; /* of an address that an entry can lead to */
+
+    uint64_t address; /* of an entry: the number of the frame that it leads to, */
+    unsigned shift;   /* beginning at this bit */
+    uint64_t table;   /* of an entry of a level above 1: masked so, */
+    uint64_t leads;   /* it is this if it leads to a table; else it is a leaf */
+    uint64_t making;  /* the bits, beside the address, of one that is made to lead to a table */
+
+    /* Of a leaf: what area flags decide; what hardware sets as the page is used; what marks a frame that the area does
+     * not own (a bit that hardware leaves alone). */
+    uint64_t flags;
+    uint64_t used;
+    uint64_t special;
+    uint64_t table_used; /* what hardware sets in an entry that leads to a table */
+    /* Where hardware marks a page as written to by clearing a bit of `flags`: that bit, and the bit that keeps the mark
+     * while the page is not writable. Else 0. */
+    uint64_t written_clears;
+    uint64_t written_kept;
+
+    /* The bits of a leaf of `level` for an area's flags; never 0. What the format cannot say is widened. */
+    uint64_t (*encode)(uint16_t flags, unsigned level);
+    /* What a present entry allows, as flags. */
+    uint16_t (*decode)(uint64_t entry, bool leaf);
+    /* A leaf of a higher level as one of `level`, with the same address. */
+    uint64_t (*lower)(uint64_t leaf, unsigned level);
+    /* Whether a present entry lets the access through. */
+    bool (*allows)(uint64_t entry, bool leaf, enum aspace_access kind, enum aspace_mode mode);
+    /* The entry after an access through it. */
+    uint64_t (*use)(uint64_t entry, bool leaf, enum aspace_access kind);
+    /* What the CPU reports of a fault that the walk met at `level`. */
+    uint32_t (*code)(enum arch_fault fault, unsigned level, enum aspace_access kind, enum aspace_mode mode);
+};
+
+extern const struct arch arch_x86_64, arch_x86_64_la57, arch_aarch64, arch_riscv_sv39, arch_riscv_sv48, arch_riscv_sv57;
+
+/* By name; NULL if there is none. */
+const struct arch *arch_find(const char *name);
+
+/* Addresses below this one are translated, and with upper_half those from its negative up. */
+static inline uint64_t arch_half(const struct arch *arch)
+{
+    return UINT64_C(1) << arch->half_bits;
+}
+
+static inline bool arch_translates(const struct arch *arch, uint64_t addr)
+{
+    uint64_t half = arch_half(arch);
+
+    return addr < half || (arch->upper_half && addr >= -half);
+}
+
+static inline bool arch_is_table(const struct arch *arch, uint64_t entry)
+{
+    return (entry & arch->table) == arch->leads;
+}
+
+/* The frame that `entry` leads to. */
+static inline uint64_t arch_frame(const struct arch *arch, uint64_t entry)
+{
+    return (entry & arch->address) >> arch->shift;
+}
+
+/* What an entry for `frame` has of its address. */
+static inline uint64_t arch_address(const struct arch *arch, uint64_t frame)
+{
+    return frame << arch->shift;
+}
+
+static inline unsigned arch_index(uint64_t page, unsigned level)
+{
+    return (unsigned)(page >> (ARCH_INDEX_BITS * (level - 1))) & (ARCH_ENTRIES - 1);
+}
+
+/* Pages that one entry of a table of `level` covers. */
+static inline uint64_t arch_span(unsigned level)
+{
+    return UINT64_C(1) << (ARCH_INDEX_BITS * (level - 1));
+}
+
+/* Bytes that a leaf of `level` maps. */
+static inline uint64_t arch_leaf_size(unsigned level)
+{
+    return arch_span(level) << ASPACE_PAGE_BITS;
+}
+
+#endif
