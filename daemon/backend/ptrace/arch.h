@@ -1,0 +1,84 @@
+/* What differs from one processor to the next: registers, the trampoline's code, restart codes. One file implements it
+ * for each architecture (x86_64.c); nothing else here knows a register's name. */
+#ifndef PTRACE_ARCH_H
+#define PTRACE_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "ptrace/tracer.h"
+
+struct registers {
+    struct user_regs_struct raw;
+};
+
+/* False with errno. */
+bool registers_get(pid_t tid, struct registers *ret);
+bool registers_set(pid_t tid, const struct registers *r);
+
+/* The thread runs code that our calls can be made from: not a 32-bit task. */
+bool registers_native(const struct registers *r);
+uint64_t registers_stack(const struct registers *r);
+uint64_t registers_instruction(const struct registers *r);
+void registers_jump(struct registers *r, uint64_t addr);
+
+/* A call that gives EINTR when it is woken for nothing, and would not have noticed without us, is made to be restarted
+ * unless a handler runs. True if *r was changed. */
+bool registers_hide_interrupt(struct registers *r);
+
+/* *ret is `saved` about to make `call` at `entry`, which holds a system call instruction. */
+void registers_load_call(const struct registers *saved, uint64_t entry, const struct remote_call *call,
+                         struct registers *ret);
+
+/* A call that was interrupted to be restarted is about to be made again, whatever signal comes; and no restart by the
+ * kernel is to come on top. For registers of ours, in the trampoline. */
+void registers_redo(struct registers *r);
+
+/* ---- The trampoline: its page is the image of trampoline_*.S with a header and a recovery block ---- */
+
+#define BATCH_CALLS 256 /* calls at most in one batch; the table lies in the target */
+
+/* One call of the batch's table, as the trampoline reads it. */
+struct batch_entry {
+    uint64_t number;
+    uint64_t args[6];
+    int64_t result;
+};
+
+struct batch_registers {
+    uint64_t entry; /* address of the batch's code */
+    uint64_t first; /* addresses in the table: of the first call, and past the last */
+    uint64_t end;
+    uint64_t info; /* of the siginfo that ends it */
+    int signal;
+};
+
+void registers_load_batch(const struct registers *saved, const struct batch_registers *batch, struct registers *ret);
+/* The address in the table of the first call that is not recorded, of a batch stopped anywhere. */
+uint64_t registers_batch_position(const struct registers *r);
+
+struct trampoline_layout {
+    const unsigned char *image; /* copied to the start of the page */
+    size_t size;
+    size_t call;      /* offset of the system call instruction of a single call */
+    size_t batch;     /* of the batch's code */
+    size_t batch_end; /* of the instruction after the batch's last call: where its signal stops it */
+    size_t block;     /* of the recovery block */
+    size_t block_size;
+};
+
+struct trampoline_layout trampoline_layout(void);
+
+#define RECOVERY_BLOCK_MAX 256
+
+/* The recovery block for a thread whose registers are to become `saved`: what the trampoline reloads after a call if
+ * nobody stops it. */
+void recovery_block_fill(const struct registers *saved, void *block);
+
+/* The offset of a system call instruction in `text`, of the target's vdso; false if there is none. */
+bool find_system_call(const unsigned char *text, size_t size, size_t *ret);
+
+#endif

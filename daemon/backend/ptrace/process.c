@@ -1,0 +1,363 @@
+/* What /proc and the kernel say about a target: whether it may be traced, whether it lives, which image it runs. All
+ * is read through one descriptor of /proc/PID, which never comes to mean another process. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ptrace/internal.h"
+
+#define FLAG_KERNEL_THREAD 0x00200000 /* PF_KTHREAD, include/linux/sched.h; "flags" of proc(5)'s stat */
+#define SUBJECT            "process %d"
+
+/* The whole of a small file below the target's /proc/PID, or of an absolute path, as a string; false if there is none. */
+static bool read_file(int proc, const char *path, char *text, size_t size)
+{
+    int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+
+    if (fd >= 0)
+        close(fd);
+    text[got > 0 ? got : 0] = 0;
+    return got > 0;
+}
+
+/* The text after ") " in a stat file, where the state letter stands: names may hold anything. */
+static const char *stat_state(int proc, const char *path, char *text, size_t size)
+{
+    char *end;
+
+    if (!read_file(proc, path, text, size) || !(end = strrchr(text, ')')) || end[1] != ' ')
+        return NULL;
+    return end + 2;
+}
+
+char process_thread_state(int proc, pid_t tid)
+{
+    char path[64], text[1024];
+    const char *state;
+
+    snprintf(path, sizeof(path), "task/%d/stat", (int)tid);
+    state = stat_state(proc, path, text, sizeof(text));
+    return state ? *state : 0;
+}
+
+bool process_has_thread(int proc, pid_t tid)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "task/%d", (int)tid);
+    return faccessat(proc, path, F_OK, 0) == 0;
+}
+
+long process_status(const struct tracer *t, pid_t tid, const char *name, long fallback)
+{
+    char path[64], text[4096];
+    size_t length = strlen(name);
+
+    snprintf(path, sizeof(path), "task/%d/status", (int)tid);
+    if (!read_file(t->proc, path, text, sizeof(text)))
+        return fallback;
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += line != text;
+        if (strncmp(line, name, length) == 0 && line[length] == ':')
+            return strtol(line + length + 1, NULL, 10);
+    }
+    return fallback;
+}
+
+static bool lives_on(struct tracer *t, int wait_ms)
+{
+    struct pollfd poll_fd = {.fd = t->pidfd, .events = POLLIN};
+    siginfo_t info;
+
+    if (t->exited)
+        return false;
+    if (poll(&poll_fd, 1, wait_ms) <= 0)
+        return true;
+    t->exited = true;
+    if (t->spawned)
+        waitid(P_PIDFD, (id_t)t->pidfd, &info, WEXITED | WNOHANG | __WALL);
+    return false;
+}
+
+bool process_alive(struct tracer *t)
+{
+    return lives_on(t, 0);
+}
+
+bool process_survives(struct tracer *t)
+{
+    return lives_on(t, 50);
+}
+
+enum aspace_error process_refuse_gone(struct tracer *t, struct refusal *why)
+{
+    if (tracer_fate(t) == TRACER_EXECED)
+        return refuse(why, ASPACE_TARGET_GONE, SUBJECT " replaced its image by exec", (int)t->pid);
+    if (process_alive(t))
+        return refuse(why, ASPACE_TARGET_GONE, SUBJECT " is about to exit, or to replace its image by exec",
+                      (int)t->pid);
+    return refuse(why, ASPACE_TARGET_GONE, SUBJECT " has exited", (int)t->pid);
+}
+
+/* A thread of the process that still has its memory: a dead leader has none. */
+static pid_t living_thread(const struct tracer *t)
+{
+    char state = process_thread_state(t->proc, t->pid);
+    struct thread_list list;
+    pid_t tid = t->pid;
+
+    if (state != 'Z' && state != 'X')
+        return t->pid;
+    if (!thread_list_open(&list, t->proc))
+        return t->pid;
+    while (thread_list_next(&list, &tid)) {
+        state = process_thread_state(t->proc, tid);
+        if (state != 0 && state != 'Z' && state != 'X')
+            break;
+    }
+    thread_list_close(&list);
+    return tid;
+}
+
+int tracer_open_file(const struct tracer *t, const char *name, int flags)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "task/%d/%s", (int)living_thread(t), name);
+    return openat(t->proc, path, flags | O_CLOEXEC);
+}
+
+/* The auxiliary vector holds random and load addresses: enough to tell images apart. FNV-1a. 0 if it may not be read. */
+uint64_t process_image(const struct tracer *t)
+{
+    char text[1024];
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    int fd = tracer_open_file(t, "auxv", O_RDONLY);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+    if (fd >= 0)
+        close(fd);
+    if (got <= 0)
+        return 0;
+    for (ssize_t i = 0; i < got; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    return hash | 1;
+}
+
+enum tracer_fate tracer_fate(struct tracer *t)
+{
+    char byte;
+
+    if (!process_alive(t))
+        return TRACER_EXITED;
+    if (t->replaced)
+        return TRACER_EXECED;
+    /* No memory is left behind the descriptor once the image that it was opened for is gone: 0, not EIO. */
+    if (t->memory >= 0 && pread(t->memory, &byte, 1, ASPACE_PAGE_SIZE) == 0)
+        return process_alive(t) ? TRACER_EXECED : TRACER_EXITED;
+    return TRACER_ALIVE;
+}
+
+static enum aspace_error refuse_pid(pid_t pid, struct refusal *why)
+{
+    refuse(why, ASPACE_INVALID_PARAM, "there is no process %d", (int)pid);
+    why->param = "pid";
+    why->hint = "give the id of a running process, as ps shows it";
+    return why->code;
+}
+
+enum aspace_error process_bind(struct tracer *t, struct refusal *why)
+{
+    char path[32];
+
+    if (t->pid <= 0 || (t->pidfd = pidfd_open(t->pid, 0)) < 0) {
+        if (t->pid > 0 && errno != ESRCH && errno != EINVAL)
+            return refuse(why, ASPACE_BUSY, "process %d cannot be held: %s", (int)t->pid, strerror(errno));
+        return refuse_pid(t->pid, why); /* EINVAL: the id of a thread, not of a process */
+    }
+    snprintf(path, sizeof(path), "/proc/%d", (int)t->pid);
+    t->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (t->proc < 0 || syscall(SYS_pidfd_send_signal, t->pidfd, 0, NULL, 0) == -1) {
+        if (t->proc >= 0 && errno == EPERM)
+            return ASPACE_OK; /* it is there, and another user's: authorise says so */
+        if (t->proc < 0 && errno != ENOENT)
+            return refuse(why, ASPACE_BUSY, "%s cannot be opened: %s", path, strerror(errno));
+        return refuse_pid(t->pid, why);
+    }
+    return ASPACE_OK;
+}
+
+void process_bind_image(struct tracer *t)
+{
+    if (t->memory >= 0)
+        close(t->memory);
+    t->memory = tracer_open_file(t, "mem", O_RDWR);
+    t->image = process_image(t);
+}
+
+void process_unbind(struct tracer *t)
+{
+    int *fds[] = {&t->memory, &t->proc, &t->pidfd};
+
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+/* ---- May it be traced? ---- */
+
+static enum aspace_error refuse_hint(struct refusal *why, const char *hint)
+{
+    why->hint = hint;
+    return why->code;
+}
+
+static enum aspace_error refuse_traced(const struct tracer *t, long by, struct refusal *why)
+{
+    refuse(why, ASPACE_BUSY, SUBJECT " is traced already, by process %ld", (int)t->pid, by);
+    return refuse_hint(why, "detach the debugger or tracer that has it, and try again");
+}
+
+/* The real, effective and saved id of a "Uid:" or "Gid:" line are all `id`. */
+static bool ids_are(const struct tracer *t, const char *name, unsigned id)
+{
+    char text[4096];
+    const char *line;
+    unsigned real, effective, saved;
+
+    return read_file(t->proc, "status", text, sizeof(text)) && (line = strstr(text, name)) &&
+           sscanf(line + strlen(name), "%u %u %u", &real, &effective, &saved) == 3 && real == id && effective == id &&
+           saved == id;
+}
+
+static bool is_capable(unsigned bit)
+{
+    char text[4096];
+    const char *line;
+    int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    text[got > 0 ? got : 0] = 0;
+    line = strstr(text, "\nCapEff:");
+    return line && (strtoull(line + 8, NULL, 16) >> bit & 1);
+}
+
+/* linux/capability.h */
+#define CAP_PTRACE 19
+#define CAP_ADMIN  21
+
+bool process_may_suspend_filters(void)
+{
+    return is_capable(CAP_ADMIN);
+}
+
+/* Yama's sysctl, -1 on a kernel without it. */
+static int yama_scope(const struct tracer *t)
+{
+    char text[16];
+
+    return read_file(t->proc, "/proc/sys/kernel/yama/ptrace_scope", text, sizeof(text)) ? atoi(text) : -1;
+}
+
+static enum aspace_error explain_denied(struct tracer *t, struct refusal *why)
+{
+    bool capable = is_capable(CAP_PTRACE);
+    int scope = yama_scope(t);
+
+    refuse(why, ASPACE_DENIED, "the kernel does not let us trace process %d", (int)t->pid);
+    if (scope == 3)
+        return refuse_hint(why, "Yama forbids tracing until the next boot: kernel.yama.ptrace_scope is 3");
+    if (!capable && (!ids_are(t, "\nUid:", getuid()) || !ids_are(t, "\nGid:", getgid())))
+        return refuse_hint(why, "it has another user or group than the daemon: run the daemon as that user, or give it "
+                                "CAP_SYS_PTRACE");
+    if (scope == 2)
+        return refuse_hint(why, "Yama lets only CAP_SYS_PTRACE trace: kernel.yama.ptrace_scope is 2");
+    if (scope == 1)
+        return refuse_hint(why,
+                           "Yama lets a process trace its descendants alone (kernel.yama.ptrace_scope is 1): start the "
+                           "target by `command`, or let it call prctl(PR_SET_PTRACER)");
+    if (!capable)
+        return refuse_hint(why,
+                           "it is not dumpable (prctl PR_SET_DUMPABLE, a set-id program, or an executable that may not "
+                           "be read): give the daemon CAP_SYS_PTRACE");
+    return refuse_hint(why, "a security module or a user namespace is in the way: see the kernel's log");
+}
+
+static enum aspace_error check_kind(struct tracer *t, struct refusal *why)
+{
+    char text[1024];
+    const char *state = stat_state(t->proc, "stat", text, sizeof(text));
+    unsigned flags = 0;
+
+    if (!state)
+        return refuse_pid(t->pid, why);
+    if (t->pid == getpid()) {
+        refuse(why, ASPACE_UNSUPPORTED, SUBJECT " is the daemon itself", (int)t->pid);
+        return refuse_hint(why, "a process cannot trace itself: trace another one");
+    }
+    sscanf(state, "%*c %*d %*d %*d %*d %*d %u", &flags);
+    if (flags & FLAG_KERNEL_THREAD) {
+        refuse(why, ASPACE_UNSUPPORTED, SUBJECT " is a thread of the kernel", (int)t->pid);
+        return refuse_hint(why, "it has no memory of its own: trace a process of user mode");
+    }
+    return ASPACE_OK;
+}
+
+static enum aspace_error refuse_zombie(struct tracer *t, struct refusal *why)
+{
+    refuse(why, ASPACE_TARGET_GONE, SUBJECT " has exited; its parent has not collected it yet", (int)t->pid);
+    return refuse_hint(why, "a zombie has no memory left: trace a process that runs");
+}
+
+/* With a filter of its own the target's kernel would judge our calls by it. */
+static enum aspace_error check_seccomp(struct tracer *t, struct refusal *why)
+{
+    if (t->seccomp == TRACER_SECCOMP_SUSPEND || process_status(t, t->pid, "Seccomp", 0) == 0)
+        return ASPACE_OK;
+    refuse(why, ASPACE_UNSUPPORTED, SUBJECT " filters its system calls by seccomp", (int)t->pid);
+    return refuse_hint(why, "its filter could refuse our calls or kill it for them: allow it to be suspended (needs "
+                            "CAP_SYS_ADMIN), or start it without a filter");
+}
+
+enum aspace_error process_authorise(struct tracer *t, struct refusal *why)
+{
+    if (check_kind(t, why))
+        return why->code;
+    if (!process_alive(t))
+        return refuse_zombie(t, why);
+    long tracer = process_status(t, t->pid, "TracerPid", 0);
+    if (tracer != 0 && !t->held)
+        return refuse_traced(t, tracer, why);
+    /* The kernel's own judgement, before anything is stopped: this needs the same rights as attaching, but for Yama. */
+    if (process_image(t) == 0)
+        return explain_denied(t, why);
+    return check_seccomp(t, why);
+}
+
+enum aspace_error process_explain(struct tracer *t, pid_t tid, int error, struct refusal *why)
+{
+    long tracer = process_status(t, tid, "TracerPid", 0);
+
+    if (!process_alive(t))
+        return refuse_zombie(t, why);
+    if (error == ESRCH)
+        return process_refuse_gone(t, why);
+    if (tracer != 0)
+        return refuse_traced(t, tracer, why);
+    return explain_denied(t, why);
+}

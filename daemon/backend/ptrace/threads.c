@@ -1,0 +1,413 @@
+/* Attaching to threads, stopping them and letting them go: one, or all that share the target's memory. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ptrace/internal.h"
+
+#define DRIVE_SIGNALS 1000 /* delivered at most before a stop is given up: each is progress of the target's */
+#define SELECT_TRIES  16   /* threads that ended while we chose them */
+#define PASSES        1000 /* over the threads of a target that makes new ones all the time; 3 were seen */
+
+struct tracee *threads_add(struct tracer *t, pid_t tid)
+{
+    if (t->count == t->capacity) {
+        size_t capacity = t->capacity ? 2 * t->capacity : 8;
+        struct tracee *grown = realloc(t->tracees, capacity * sizeof(*grown));
+        if (!grown)
+            return NULL;
+        t->tracees = grown;
+        t->capacity = capacity;
+    }
+    t->tracees[t->count] = (struct tracee){.tid = tid};
+    return &t->tracees[t->count++];
+}
+
+void threads_drop(struct tracer *t, size_t index)
+{
+    memmove(&t->tracees[index], &t->tracees[index + 1], (t->count - index - 1) * sizeof(t->tracees[0]));
+    t->count--;
+}
+
+long tracer_options_of(const struct tracer *t)
+{
+    return PTRACE_O_TRACESYSGOOD | (t->seccomp == TRACER_SECCOMP_SUSPEND ? PTRACE_O_SUSPEND_SECCOMP : 0);
+}
+
+bool thread_save(struct tracee *tracee)
+{
+    if (!registers_get(tracee->tid, &tracee->saved))
+        return false;
+    tracee->changed = registers_hide_interrupt(&tracee->saved);
+    return true;
+}
+
+/* A trap clears the request to stop: it is made again before each thread goes on. */
+struct stop thread_drive(struct tracer *t, struct tracee *tracee)
+{
+    struct stop stop = {STOP_SIGNAL, 0};
+
+    for (unsigned i = 0; i < DRIVE_SIGNALS; i++) {
+        stop = tracer_wait(t, tracee);
+        if (stop.kind == STOP_EVENT || stop.kind == STOP_GONE || stop.kind == STOP_LATE)
+            return stop;
+        ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL);
+        ptrace(PTRACE_CONT, tracee->tid, NULL, (long)stop.signal); /* after ESRCH the wait says that it is gone */
+    }
+    return stop;
+}
+
+/* ---- Letting go ---- */
+
+static void release(struct tracer *t, struct tracee *tracee)
+{
+    if (!tracee->stopped) {
+        t->spent = t->spent || !tracee->gone;
+        return;
+    }
+    if (tracee->changed)
+        registers_set(tracee->tid, &tracee->saved);
+    ptrace(PTRACE_DETACH, tracee->tid, NULL, NULL);
+}
+
+void threads_release(struct tracer *t)
+{
+    for (size_t i = 0; i < t->count; i++)
+        release(t, &t->tracees[i]);
+    t->count = 0;
+}
+
+/* ---- One thread ---- */
+
+/* How gladly we take a thread: a small number is better. Threads in a call that gives EINTR when woken get it hidden,
+ * but a finite time they wait for begins anew. */
+static int rank_of(const struct tracer *t, pid_t tid)
+{
+    char path[64], text[256];
+    char state = process_thread_state(t->proc, tid);
+    struct registers woken = {.raw = {.rax = (unsigned long long)-EINTR}};
+
+    if (state == 0 || state == 'Z' || state == 'X')
+        return 100;
+    if (state == 'D')
+        return 50;
+    if (state == 'T')
+        return 1;
+    snprintf(path, sizeof(path), "task/%d/syscall", (int)tid);
+    int fd = openat(t->proc, path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    text[got > 0 ? got : 0] = 0;
+    woken.raw.orig_rax = strtoull(text, NULL, 10);
+    return got > 0 && text[0] != 'r' && registers_hide_interrupt(&woken) ? 2 : 0;
+}
+
+/* The process has one thread only, its leader; true without reading the list, by the folder's link count. */
+static bool is_single(const struct tracer *t)
+{
+    struct stat info;
+
+    return fstatat(t->proc, "task", &info, 0) == 0 && info.st_nlink == 3;
+}
+
+static pid_t select_thread(struct tracer *t)
+{
+    struct thread_list list;
+    pid_t tid, best = 0;
+    int rank, best_rank = 100;
+
+    if (is_single(t))
+        return t->pid;
+    if (t->last_tid && rank_of(t, t->last_tid) == 0)
+        return t->last_tid;
+    if (!thread_list_open(&list, t->proc))
+        return 0;
+    while (best_rank > 0 && thread_list_next(&list, &tid)) {
+        rank = rank_of(t, tid);
+        if (rank < best_rank) {
+            best = tid;
+            best_rank = rank;
+        }
+    }
+    thread_list_close(&list);
+    return best;
+}
+
+/* What we attached to is a thread of our process, not of one that took its id. */
+static bool is_ours(struct tracer *t, pid_t tid)
+{
+    if (tid == t->pid)
+        return syscall(SYS_pidfd_send_signal, t->pidfd, 0, NULL, 0) == 0;
+    return process_has_thread(t->proc, tid);
+}
+
+static enum aspace_error refuse_late(struct tracer *t, pid_t tid, struct refusal *why)
+{
+    char state = process_thread_state(t->proc, tid);
+
+    atomic_store(&t->cancelled, false);
+    refuse(why, ASPACE_TIMEOUT, "thread %d of process %d could not be stopped in time (state %c)", (int)tid,
+           (int)t->pid, state ? state : '?');
+    why->hint = "it is in an uninterruptible call, waits for a vfork child, or its cgroup is frozen: try again later";
+    return why->code;
+}
+
+static enum aspace_error refuse_signals(struct tracer *t, struct refusal *why)
+{
+    refuse(why, ASPACE_BUSY, "signals reach process %d faster than it can take them", (int)t->pid);
+    why->hint = "try again";
+    return why->code;
+}
+
+/* `stop` ended the way to a stopped thread: the refusal for all but STOP_EVENT and STOP_GONE. */
+static enum aspace_error refuse_stop(struct tracer *t, pid_t tid, struct stop stop, struct refusal *why)
+{
+    return stop.kind == STOP_LATE ? refuse_late(t, tid, why) : refuse_signals(t, why);
+}
+
+enum aspace_error threads_stop_one(struct tracer *t, struct refusal *why)
+{
+    for (unsigned i = 0; i < SELECT_TRIES; i++) {
+        pid_t tid = select_thread(t);
+        if (tid == 0)
+            break;
+        if (ptrace(PTRACE_SEIZE, tid, NULL, tracer_options_of(t)) != 0) {
+            if (errno != ESRCH && process_thread_state(t->proc, tid) != 'Z')
+                return process_explain(t, tid, errno, why);
+            if (!process_alive(t))
+                break;
+            continue;
+        }
+        t->count = 0;
+        struct tracee *tracee = threads_add(t, tid);
+        if (!tracee)
+            return refuse_no_memory(why); /* cannot be: room for one is there from the start */
+        ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+        struct stop stop = thread_drive(t, tracee);
+        if (stop.kind == STOP_EVENT && is_ours(t, tid) && thread_save(tracee)) {
+            t->last_tid = tid;
+            return ASPACE_OK;
+        }
+        threads_release(t);
+        if (stop.kind != STOP_EVENT && stop.kind != STOP_GONE)
+            return refuse_stop(t, tid, stop, why);
+        t->last_tid = 0;
+        if (!process_alive(t))
+            break;
+    }
+    if (process_survives(t) && tracer_fate(t) == TRACER_ALIVE) {
+        refuse(why, ASPACE_BUSY, "no thread of process %d lived long enough to be stopped", (int)t->pid);
+        why->hint = "try again";
+        return why->code;
+    }
+    return process_refuse_gone(t, why);
+}
+
+/* ---- All threads ---- */
+
+/* Whether `tid` is among the tracees; *cursor is where the search begins, as both lists have the same order mostly. */
+static bool is_known(const struct tracer *t, pid_t tid, size_t *cursor)
+{
+    for (size_t n = 0; n < t->count; n++) {
+        size_t i = (*cursor + n) % t->count;
+        if (t->tracees[i].tid != tid)
+            continue;
+        *cursor = i + 1;
+        return true;
+    }
+    return false;
+}
+
+/* Attaches to the threads in `list` that are new and asks them to stop. False if one could not be had. */
+static enum aspace_error seize_new(struct tracer *t, int proc, struct thread_list *list, struct refusal *why)
+{
+    pid_t tid;
+    size_t cursor = 0;
+
+    while (thread_list_next(list, &tid)) {
+        if (is_known(t, tid, &cursor))
+            continue;
+        if (ptrace(PTRACE_SEIZE, tid, NULL, tracer_options_of(t)) != 0) {
+            int error = errno;
+            char state = process_thread_state(proc, tid);
+            if (error == ESRCH || state == 0 || state == 'Z' || state == 'X')
+                continue;
+            return process_explain(t, tid, error, why);
+        }
+        ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+        if (!threads_add(t, tid)) {
+            t->spent = true; /* one that we hold and cannot remember: the end of the thread lets it go */
+            return refuse_no_memory(why);
+        }
+    }
+    return ASPACE_OK;
+}
+
+/* Waits for the stops of all tracees from `first` on; those that end are dropped. */
+static enum aspace_error await_stops(struct tracer *t, size_t first, struct refusal *why)
+{
+    for (size_t i = first; i < t->count;) {
+        struct stop stop = thread_drive(t, &t->tracees[i]);
+        if (stop.kind == STOP_GONE || (stop.kind == STOP_EVENT && !thread_save(&t->tracees[i]))) {
+            threads_drop(t, i);
+            continue;
+        }
+        if (stop.kind != STOP_EVENT)
+            return refuse_stop(t, t->tracees[i].tid, stop, why);
+        i++;
+    }
+    return ASPACE_OK;
+}
+
+/* Every thread of the process whose /proc/PID is `proc`: until a pass finds no new one while all others stand. */
+static enum aspace_error stop_process(struct tracer *t, int proc, struct refusal *why)
+{
+    struct thread_list list;
+    struct refusal later;
+    enum aspace_error error = ASPACE_OK;
+
+    if (!thread_list_open(&list, proc))
+        return ASPACE_OK; /* it has exited: whoever asked looks at what was stopped */
+    for (unsigned pass = 0; pass < PASSES; pass++) {
+        size_t before = t->count;
+        error = seize_new(t, proc, &list, why);
+        size_t found = t->count - before;
+        if (found == 0)
+            break;
+        enum aspace_error awaited = await_stops(t, before, error ? &later : why);
+        if (error || awaited) {
+            error = error ? error : awaited;
+            break;
+        }
+        thread_list_rewind(&list);
+    }
+    thread_list_close(&list);
+    return error;
+}
+
+/* The newest process id on the machine: while it stays the same no process was made. 0 if it is not to be had. */
+static pid_t newest_process(void)
+{
+    char text[128];
+    int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    text[got > 0 ? got : 0] = 0;
+    const char *last = strrchr(text, ' ');
+    return last ? (pid_t)strtol(last, NULL, 10) : 0;
+}
+
+static bool shares_memory(const struct tracer *t, pid_t pid)
+{
+    return syscall(SYS_kcmp, t->pid, pid, KCMP_VM, 0, 0) == 0;
+}
+
+static bool remember_sharer(struct tracer *t, pid_t pid)
+{
+    if (t->sharer_count == t->sharer_capacity) {
+        size_t capacity = t->sharer_capacity ? 2 * t->sharer_capacity : 4;
+        pid_t *grown = realloc(t->sharers, capacity * sizeof(*grown));
+        if (!grown)
+            return false;
+        t->sharers = grown;
+        t->sharer_capacity = capacity;
+    }
+    t->sharers[t->sharer_count++] = pid;
+    return true;
+}
+
+/* Looks for processes that share the target's memory, if one could have been made since the last time. */
+static enum aspace_error scan_sharers(struct tracer *t, struct refusal *why)
+{
+    struct thread_list list;
+    pid_t pid, newest = newest_process();
+    bool remembered = true;
+
+    if (newest != 0 && newest == t->sharers_scanned)
+        return ASPACE_OK;
+    if (!thread_list_open_processes(&list))
+        return refuse(why, ASPACE_BUSY, "/proc cannot be read: %s", strerror(errno));
+    t->sharer_count = 0;
+    while (remembered && thread_list_next(&list, &pid))
+        if (pid != t->pid && shares_memory(t, pid))
+            remembered = remember_sharer(t, pid);
+    thread_list_close(&list);
+    t->sharers_scanned = remembered ? newest : 0;
+    return remembered ? ASPACE_OK : refuse_no_memory(why);
+}
+
+static enum aspace_error stop_sharers(struct tracer *t, struct refusal *why)
+{
+    enum aspace_error error = ASPACE_OK;
+    char path[32];
+
+    for (size_t i = 0; i < t->sharer_count && !error; i++) {
+        snprintf(path, sizeof(path), "/proc/%d", (int)t->sharers[i]);
+        int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (proc < 0)
+            continue;
+        if (shares_memory(t, t->sharers[i]))
+            error = stop_process(t, proc, why);
+        close(proc);
+    }
+    return error;
+}
+
+/* The thread that runs our calls comes first: of the target itself, and not in a call whose time would begin anew. */
+static void choose_first(struct tracer *t)
+{
+    size_t best = 0;
+
+    while (best < t->count && (t->tracees[best].changed || !process_has_thread(t->proc, t->tracees[best].tid)))
+        best++;
+    if (best < t->count && best > 0) {
+        struct tracee chosen = t->tracees[best];
+        t->tracees[best] = t->tracees[0];
+        t->tracees[0] = chosen;
+    }
+}
+
+/* Sharers come after the target's own threads: a vfork parent stops once its child has gone on. */
+static enum aspace_error stop_everything(struct tracer *t, struct refusal *why)
+{
+    size_t before;
+
+    if (scan_sharers(t, why) || stop_process(t, t->proc, why))
+        return why->code;
+    do {
+        before = t->count;
+        if (scan_sharers(t, why) || stop_sharers(t, why))
+            return why->code;
+    } while (t->count != before);
+    return ASPACE_OK;
+}
+
+enum aspace_error threads_stop_all(struct tracer *t, struct refusal *why)
+{
+    enum aspace_error error;
+
+    t->count = 0;
+    error = stop_everything(t, why);
+    if (error) {
+        threads_release(t);
+        return error;
+    }
+    if (t->count == 0 || !process_alive(t)) {
+        threads_release(t);
+        return process_refuse_gone(t, why);
+    }
+    choose_first(t);
+    return ASPACE_OK;
+}

@@ -1,0 +1,79 @@
+/* The page that the tracer maps into a target. After its system call it reloads every register from the recovery block
+ * and jumps back to where the thread was: a target whose tracer dies in mid-call restores itself. The stack is never
+ * touched, not even below the red zone. The code is position independent; it is only ever copied, never run here. */
+
+#define BLOCK_OFFSET 0x800
+#define BLOCK(field) trampoline_x86_64 + BLOCK_OFFSET + (field) (%rip)
+
+    .section .rodata
+    .balign 64
+    .globl trampoline_x86_64, trampoline_x86_64_call, trampoline_x86_64_batch, trampoline_x86_64_batch_end
+    .globl trampoline_x86_64_end
+trampoline_x86_64:
+    .skip 64, 0                     /* struct trampoline_header, trampoline.c */
+
+/* One call, loaded by registers_load_call(). */
+trampoline_x86_64_call:
+    syscall
+
+restore:
+    testb   $1, BLOCK(0)            /* direction flag */
+    jz      1f
+    std
+    jmp     2f
+1:  cld
+2:  movq    BLOCK(32), %rbx
+    movq    BLOCK(40), %rcx
+    movq    BLOCK(48), %rdx
+    movq    BLOCK(56), %rsi
+    movq    BLOCK(64), %rdi
+    movq    BLOCK(72), %rbp
+    movq    BLOCK(80), %rsp
+    movq    BLOCK(88), %r8
+    movq    BLOCK(96), %r9
+    movq    BLOCK(104), %r10
+    movq    BLOCK(112), %r11
+    movq    BLOCK(120), %r12
+    movq    BLOCK(128), %r13
+    movq    BLOCK(136), %r14
+    movq    BLOCK(144), %r15
+    movb    BLOCK(1), %al           /* 1 if the overflow flag was set: 1 + 127 overflows */
+    addb    $0x7f, %al
+    movb    BLOCK(2), %ah
+    sahf                            /* SF, ZF, AF, PF, CF; OF stays */
+    movq    BLOCK(24), %rax
+    jmp     *BLOCK(16)
+
+/* A table of calls, loaded by registers_load_batch(): rbx the next entry, rbp past the last, r12 the siginfo, r14 the
+ * signal. Stops by itself at the first call that is refused. */
+trampoline_x86_64_batch:
+    movq    (%rbx), %rax
+    movq    8(%rbx), %rdi
+    movq    16(%rbx), %rsi
+    movq    24(%rbx), %rdx
+    movq    32(%rbx), %r10
+    movq    40(%rbx), %r8
+    movq    48(%rbx), %r9
+    syscall
+    movq    %rax, 56(%rbx)
+    addq    $64, %rbx
+    cmpq    $-4095, %rax
+    jae     3f
+    cmpq    %rbp, %rbx
+    jb      trampoline_x86_64_batch
+3:  movl    $39, %eax               /* getpid: in the target's own pid namespace */
+    syscall
+    movl    %eax, %r13d
+    movl    $186, %eax              /* gettid */
+    syscall
+    movl    %eax, %esi
+    movl    %r13d, %edi
+    movl    %r14d, %edx
+    movq    %r12, %r10
+    movl    $297, %eax              /* rt_tgsigqueueinfo */
+    syscall
+trampoline_x86_64_batch_end:
+    jmp     restore
+trampoline_x86_64_end:
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,142 @@
+/* Waiting for a traced thread to stop, no longer than a deadline. waitpid() has no time limit, so a timer signals the
+ * waiting thread every few milliseconds; a signal lost before waitpid() began is followed by the next. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "ptrace/internal.h"
+
+#define TICK_MS       20
+#define MS            UINT64_C(1000000) /* ns */
+#define TIMER_SIGNAL  (SIGRTMAX - 1)
+#define EVENT_OF(s)   ((s) >> 16)
+#define CALL_STOP_BIT 0x80 /* PTRACE_O_TRACESYSGOOD */
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+static void on_tick(int number)
+{
+    (void)number; /* it is only to end waitpid() with EINTR */
+}
+
+static void install_handler(void)
+{
+    struct sigaction action = {.sa_handler = on_tick}; /* no SA_RESTART */
+
+    sigaction(TIMER_SIGNAL, &action, NULL);
+}
+
+enum aspace_error timer_open(struct tracer *t, struct refusal *why)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    sigset_t set;
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TIMER_SIGNAL};
+
+    pthread_once(&once, install_handler);
+    sigemptyset(&set);
+    sigaddset(&set, TIMER_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    event.sigev_notify_thread_id = gettid();
+    if (timer_create(CLOCK_MONOTONIC, &event, &t->timer))
+        return refuse(why, ASPACE_NO_MEMORY, "no timer for the deadline of a target: %s", strerror(errno));
+    t->has_timer = true;
+    return ASPACE_OK;
+}
+
+void timer_close(struct tracer *t)
+{
+    if (t->has_timer)
+        timer_delete(t->timer);
+    t->has_timer = false;
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / (1000 * MS)), .tv_nsec = (long)(ns % (1000 * MS))};
+}
+
+void timer_start(struct tracer *t, uint64_t ms)
+{
+    uint64_t tick = (ms > 0 && ms < TICK_MS ? ms : TICK_MS) * MS;
+    struct itimerspec spec = {.it_value = timespec_of(tick), .it_interval = timespec_of(tick)};
+
+    t->deadline = clock_ns() + ms * MS;
+    timer_settime(t->timer, 0, &spec, NULL);
+}
+
+void timer_stop(struct tracer *t)
+{
+    struct itimerspec spec = {0};
+
+    timer_settime(t->timer, 0, &spec, NULL);
+}
+
+void tracer_cancel(struct tracer *t)
+{
+    atomic_store(&t->cancelled, true); /* seen at the next tick, at most TICK_MS from now */
+}
+
+static bool is_late(struct tracer *t)
+{
+    return atomic_load(&t->cancelled) || clock_ns() >= t->deadline;
+}
+
+static struct stop stop_of(int status)
+{
+    int signal = WSTOPSIG(status);
+
+    if (!WIFSTOPPED(status))
+        return (struct stop){.kind = STOP_GONE};
+    if (EVENT_OF(status) == PTRACE_EVENT_STOP)
+        return (struct stop){.kind = STOP_EVENT};
+    if (EVENT_OF(status) != 0)
+        return (struct stop){.kind = STOP_EXEC};
+    if (signal == (SIGTRAP | CALL_STOP_BIT))
+        return (struct stop){.kind = STOP_CALL};
+    return (struct stop){.kind = STOP_SIGNAL, .signal = signal};
+}
+
+/* A leader that ended while other threads live is not reported until they end, and cannot be detached. */
+static bool is_dead_leader(const struct tracer *t, const struct tracee *tracee)
+{
+    siginfo_t info = {0};
+
+    if (process_thread_state(t->proc, tracee->tid) != 'Z')
+        return false;
+    return waitid(P_PID, (id_t)tracee->tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD) == 0 &&
+           info.si_pid == 0;
+}
+
+static struct stop gone(struct tracee *tracee)
+{
+    tracee->gone = true;
+    return (struct stop){.kind = STOP_GONE};
+}
+
+struct stop tracer_wait(struct tracer *t, struct tracee *tracee)
+{
+    int status;
+
+    tracee->stopped = false;
+    while (waitpid(tracee->tid, &status, __WALL | __WNOTHREAD) < 0) {
+        if (errno != EINTR)
+            return gone(tracee);
+        if (is_late(t))
+            return (struct stop){.kind = STOP_LATE};
+        if (is_dead_leader(t, tracee)) {
+            t->lingers = true;
+            return gone(tracee);
+        }
+    }
+    struct stop stop = stop_of(status);
+    tracee->stopped = stop.kind != STOP_GONE;
+    tracee->gone = stop.kind == STOP_GONE;
+    return stop;
+}
