@@ -227,8 +227,12 @@ enum aspace_error tracer_resume(struct tracer *t, struct refusal *why)
     if (!t->held)
         return ASPACE_OK;
     t->held = false;
+    if (!process_alive(t)) {
+        t->count = 0;
+        return process_refuse_gone(t, why);
+    }
     threads_release(t);
-    return process_alive(t) ? ASPACE_OK : process_refuse_gone(t, why);
+    return ASPACE_OK;
 }
 
 bool tracer_held(const struct tracer *t)
