@@ -3,9 +3,10 @@
 
 /* ---- protect: areas that have the flags already are neither asked of the backend nor split ----
  *
- *   AAAAAAAA      BBBB    CCCCCC     A and C rw-, B r--
- *      [....................]        protect r--
- *   AAAaaaaa      BBBB    ccCCCC     pieces; B is as it was
+ *   whole    left end  right end  middle    several, b as it was          merge=auto: with the left, the right, both
+ *   AAAA     AAAAAA    AAAAAA     AAAAAA    AAAAAA....bbbb....CCCCCC      aaAAAA  AAAAaa  aaAAaa
+ *   [..]     [..]..    ..[..]     .[..].    ...[................]...      ..[]..  ..[]..  ..[]..
+ *   aaaa     aaaaAA    AAaaaa     AaaaaA    AAAaaa....bbbb....cccCCC      aaaaAA  AAaaaa  aaaaaa
  */
 
 struct flags_edit {

@@ -1,11 +1,12 @@
 /* The edits by which areas come and go: unmap, clear, shrink, map. */
 #include "core/memory_set_edit.h"
 
-/* ---- unmap: the middle goes, remnants of what straddles the edges stay ----
+/* ---- unmap: what lies in the range goes, remnants of what straddles its edges stay ----
  *
- *   AAAAAAAA      BBBB    CCCCCC
- *      [....................]        range
- *   AAA                     CCC      pieces
+ *   whole    left end  right end  middle    several                       to and from a hole
+ *   AAAA     AAAAAA    AAAAAA     AAAAAA    AAAAAA....BBBB....CCCCCC       ..AAAA..BBBB..
+ *   [..]     [..]..    ..[..]     .[..].    ...[................]...       [..]......[..]
+ *   ....     ....AA    AA....     A....A    AAA..................CCC       ....AA..BB....
  */
 
 /* Plans the left remnant of `area`; the right one is planned after what comes between. */
@@ -125,11 +126,12 @@ enum aspace_error memory_set_shrink(struct memory_set *set, uint64_t start, uint
     return ASPACE_OK;
 }
 
-/* ---- map ----
+/* ---- map: over nothing, or with overlap=replace instead of what lies there ----
  *
- *   AAAAAAAA      BBBBBBBB
- *      [..............]              range, overlap=replace
- *   AAANNNNNNNNNNNNNNNBBBB           pieces
+ *   nothing   whole    left end  right end  middle    several               merge=auto: both neighbours alike, or one
+ *   AA....BB  AAAA     AAAAAA    AAAAAA     AAAAAA    AAAAAA....BBBBBB      NN....NN  NN....AA  AA....NN
+ *   ..[..]..  [..]     [..]..    ..[..]     .[..].    ...[..........]...    ..[..]..  ..[..]..  ..[..]..
+ *   AANNNNBB  NNNN     NNNNAA    AANNNN     ANNNNA    AAANNNNNNNNNNBBB      NNNNNNNN  NNNNNNAA  AANNNNNN
  */
 
 enum aspace_error refuse_overlap(struct range range, const struct area *in_the_way, struct refusal *why)

@@ -64,6 +64,15 @@ static void unmap_removes_exactly_what_lies_in_the_range(void **state)
     expect_unmap(OFF, "ABCDE", /* areas of one page */
                       ".[.].",
                       "A...E", 3, 3);
+    expect_unmap(OFF, "..AAAA....", /* from a hole into an area */
+                      "[..]......",
+                      "....AA....", 2, 0);
+    expect_unmap(OFF, "..AAAA....", /* from an area into a hole */
+                      "....[...].",
+                      "..AA......", 2, 0);
+    expect_unmap(OFF, "AAAABBBB", /* from one area into the next */
+                      "..[..]..",
+                      "AA....BB", 4, 0);
     expect_unmap(OFF, ".AAAA.", /* the range is larger than what it hits */
                       "[....]",
                       "......", 4, 1);

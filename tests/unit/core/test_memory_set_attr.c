@@ -50,6 +50,15 @@ static void protect_changes_exactly_what_lies_in_the_range(void **state)
     expect_protect(OFF, "AAAAAAAA......bbbb....CCCCCC", /* several; B has the flags already */
                         "...[....................]...",
                         "AAAaaaaa......bbbb....cccCCC", 2);
+    expect_protect(OFF, "..AAAA....", /* from a hole into an area */
+                        "[..]......",
+                        "..aaAA....", 1);
+    expect_protect(OFF, "..AAAA....", /* from an area into a hole */
+                        "....[...].",
+                        "..AAaa....", 1);
+    expect_protect(OFF, "AAAABBBB", /* from one area into the next */
+                        "..[..]..",
+                        "AAaabbBB", 2);
     expect_protect(OFF, "AABBCCaa", /* neighbours stay apart */
                         "[......]",
                         "aabbccaa", 3);

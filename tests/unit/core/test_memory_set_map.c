@@ -84,6 +84,15 @@ static void a_replacing_map_takes_the_place_of_exactly_its_range(void **state)
     expect_replace(OFF, "AAAAAA",
                         "..[..]", 'N',
                         "AANNNN");
+    expect_replace(OFF, "..AAAA....", /* from a hole into an area */
+                        "[..]......", 'N',
+                        "NNNNAA....");
+    expect_replace(OFF, "..AAAA....", /* from an area into a hole */
+                        "....[...].", 'N',
+                        "..AANNNNN.");
+    expect_replace(OFF, "AAAABBBB", /* from one area into the next */
+                        "..[..]..", 'N',
+                        "AANNNNBB");
 }
 /* clang-format on */
 
