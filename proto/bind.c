@@ -58,6 +58,7 @@ static const char *const type_complaints[] = {
     [TYPE_RANGE] = "a range: write [lo, hi], an array of two addresses",
     [TYPE_BASE64] = "base64 with padding (RFC 4648) in a string",
     [TYPE_HEX] = "pairs of hex digits in a string",
+    [TYPE_TEXTS] = "an array of at least one text",
     [TYPE_OPS] = "an array of operations, each with a method and params",
 };
 
@@ -193,6 +194,8 @@ static bool read_value(struct params *p, const struct param_spec *spec, uint32_t
         return ret->number || doc->tokens[token].type == JSON_FALSE;
     case TYPE_OPS:
         return doc->tokens[token].type == JSON_ARRAY;
+    case TYPE_TEXTS:
+        return doc->tokens[token].type == JSON_ARRAY && doc->tokens[token].count > 0;
     case TYPE_NAME:
         return read_text(p, token, ASPACE_NAME_MAX, ret, &size) && is_name(ret->text, size);
     case TYPE_TEXT:
@@ -469,5 +472,45 @@ enum aspace_error params_bytes(const struct params *p, enum param_id id, struct 
         return refuse_param(spec, p->doc, token, why);
     }
     *ret = (uint8_t *)text;
+    return ASPACE_OK;
+}
+
+/* ---- Texts ---- */
+
+#define TEXTS_MAX (128 * 1024) /* a string of execve's: MAX_ARG_STRLEN, include/uapi/linux/binfmts.h */
+
+static enum aspace_error refuse_text(enum param_id id, uint32_t index, struct refusal *why)
+{
+    refuse(why, ASPACE_INVALID_PARAMS, "%s: number %" PRIu32 " is not a text of less than 128 KiB without NUL",
+           param_names[id], index);
+    why->param = param_names[id];
+    return why->code;
+}
+
+enum aspace_error params_texts(const struct params *p, enum param_id id, struct refusal *why, char ***ret)
+{
+    const struct json_doc *doc = p->doc;
+    uint32_t array = p->value[id].token;
+    uint32_t count = doc->tokens[array].count;
+    uint32_t at = array + 1;
+    size_t bytes = doc->tokens[array].end - doc->tokens[array].start + count;
+    char **texts = malloc((count + 1) * sizeof(*texts) + bytes);
+    char *place = (char *)(texts + count + 1);
+
+    if (!texts)
+        return refuse_no_memory(why);
+    for (uint32_t i = 0; i < count; i++, at = doc->tokens[at].next) {
+        size_t size;
+
+        if (doc->tokens[at].type != JSON_STRING || span(&doc->tokens[at]) >= TEXTS_MAX ||
+            !json_unescape(doc, at, place, span(&doc->tokens[at]) + 1, &size)) {
+            free(texts);
+            return refuse_text(id, i, why);
+        }
+        texts[i] = place;
+        place += size + 1;
+    }
+    texts[count] = NULL;
+    *ret = texts;
     return ASPACE_OK;
 }

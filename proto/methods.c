@@ -73,19 +73,22 @@ static const struct param_spec only_space[] = {PARAM_OF_SPACE};
         "generation", FIELD_COUNT, false, "the space's generation after it"                                            \
     }
 
-static const enum aspace_error no_errors[] = {0};
-static const enum aspace_error space_errors[] = {ASPACE_NOT_FOUND, 0};
-static const enum aspace_error range_errors[] = {ASPACE_INVALID_PARAM, ASPACE_NOT_FOUND, 0};
-static const enum aspace_error edit_errors[] = {ASPACE_INVALID_PARAM, ASPACE_BAD_STATE, ASPACE_NOT_FOUND,
-                                                ASPACE_NO_MEMORY,     ASPACE_CONFLICT,  0};
-static const enum aspace_error page_errors[] = {ASPACE_INVALID_PARAM, ASPACE_BAD_STATE,   ASPACE_NOT_FOUND,
-                                                ASPACE_NO_MEMORY,     ASPACE_UNSUPPORTED, 0};
-static const enum aspace_error write_errors[] = {
-    ASPACE_INVALID_PARAM, ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, ASPACE_DENIED, ASPACE_UNSUPPORTED, 0};
+/* What a live process adds to any method on a space. */
+#define LIVE_ERRORS ASPACE_DENIED, ASPACE_BUSY, ASPACE_TARGET_GONE, ASPACE_TIMEOUT
 
-static const enum aspace_error map_errors[] = {
-    ASPACE_INVALID_PARAM, ASPACE_ALREADY_EXISTS, ASPACE_BAD_STATE, ASPACE_NOT_FOUND,
-    ASPACE_NO_MEMORY,     ASPACE_UNSUPPORTED,    ASPACE_CONFLICT,  0};
+static const enum aspace_error no_errors[] = {0};
+static const enum aspace_error space_errors[] = {ASPACE_NOT_FOUND, LIVE_ERRORS, 0};
+static const enum aspace_error range_errors[] = {ASPACE_INVALID_PARAM, ASPACE_NOT_FOUND, LIVE_ERRORS, 0};
+static const enum aspace_error edit_errors[] = {
+    ASPACE_INVALID_PARAM, ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, ASPACE_CONFLICT, LIVE_ERRORS, 0};
+static const enum aspace_error page_errors[] = {
+    ASPACE_INVALID_PARAM, ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, ASPACE_UNSUPPORTED, LIVE_ERRORS, 0};
+static const enum aspace_error write_errors[] = {
+    ASPACE_INVALID_PARAM, ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, ASPACE_UNSUPPORTED, LIVE_ERRORS, 0};
+
+static const enum aspace_error map_errors[] = {ASPACE_INVALID_PARAM, ASPACE_ALREADY_EXISTS, ASPACE_BAD_STATE,
+                                               ASPACE_NOT_FOUND,     ASPACE_NO_MEMORY,      ASPACE_UNSUPPORTED,
+                                               ASPACE_CONFLICT,      LIVE_ERRORS,           0};
 
 /* ---- daemon ---- */
 
@@ -113,21 +116,26 @@ static const struct field_spec stats_fields[] = {
 
 /* ---- space ---- */
 
-static const char *const backend_names[] = {"sim", NULL};
+static const char *const backend_names[] = {"sim", "ptrace", NULL};
 
 static const struct param_spec create_params[] = {
     {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 1, NULL, NULL, "the new space's name"},
-    {PARAM_BACKEND, TYPE_CHOICE, false, CLI_OPTION, 0, backend_names, "sim", "what makes its areas real"},
+    {PARAM_BACKEND, TYPE_CHOICE, false, CLI_OPTION, 0, backend_names, "sim",
+     "what makes its areas real; ptrace goes without saying where pid or command is given"},
     {PARAM_MERGE, TYPE_CHOICE, false, CLI_OPTION, 0, merge_names, "off", "whether every edit joins neighbours alike"},
     {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "a text of yours to keep with it"},
-    {PARAM_ARCH, TYPE_CHOICE, false, CLI_OPTION, 0, arch_names, "x86_64", "whose page tables it has"},
+    {PARAM_ARCH, TYPE_CHOICE, false, CLI_OPTION, 0, arch_names, "x86_64", "sim: whose page tables it has"},
     {PARAM_RANGE, TYPE_RANGE, false, CLI_OPTION, 0, NULL, "the lower half",
-     "the addresses that it has, half-open; x86_64's lower half is [0x0, 0x800000000000]"},
-    {PARAM_RAM, TYPE_SIZE, false, CLI_OPTION, 0, NULL, "1G", "simulated RAM for its frames and page tables"},
+     "sim: the addresses that it has, half-open; x86_64's lower half is [0x0, 0x800000000000]"},
+    {PARAM_RAM, TYPE_SIZE, false, CLI_OPTION, 0, NULL, "1G", "sim: RAM for its frames and page tables"},
+    {PARAM_PID, TYPE_COUNT, false, CLI_OPTION, 0, NULL, NULL, "ptrace: the process whose address space it is"},
+    {PARAM_COMMAND, TYPE_TEXTS, false, CLI_REST, 0, NULL, NULL,
+     "ptrace: a program to start, with its arguments; it stands at its first instruction until space.resume"},
+    {PARAM_KEEP, TYPE_BOOL, false, CLI_OPTION, 0, NULL, "false", "ptrace: the started program outlives the space"},
 };
 
 static const enum aspace_error create_errors[] = {ASPACE_INVALID_PARAM, ASPACE_ALREADY_EXISTS, ASPACE_NO_MEMORY,
-                                                  ASPACE_BUSY,          ASPACE_UNSUPPORTED,    0};
+                                                  ASPACE_UNSUPPORTED,   LIVE_ERRORS,           0};
 
 static const struct param_spec clear_params[] = {PARAM_OF_SPACE, PARAM_GENERATION};
 static const struct field_spec clear_fields[] = {
@@ -170,12 +178,15 @@ static const struct param_spec map_params[] = {
     {PARAM_OVERLAP, TYPE_CHOICE, false, CLI_CHOICE_FLAG, 0, overlap_names, "fail",
      "unmap in the same step what is in the way, instead of refusing"},
     PARAM_OF_POLICY,
-    {PARAM_BACKING, TYPE_CHOICE, false, CLI_OPTION, 0, backing_names, "lazy",
-     "frames at first access, frames at once, or the physical addresses from pa on"},
+    {PARAM_BACKING, TYPE_CHOICE, false, CLI_OPTION, 0, map_backing_names, NULL,
+     "sim: frames at first access (the default), frames at once, or the physical addresses from pa on; ptrace: "
+     "anonymous memory, or the file that path names"},
     {PARAM_PAGE, TYPE_CHOICE, false, CLI_OPTION, 0, page_names, "4K",
      "the size of its pages; start, size and pa are multiples of it. auto: the largest that fit"},
     {PARAM_PA, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL,
      "physical address of the first page; goes with backing linear"},
+    {PARAM_PATH, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "ptrace: the file to map, opened by the target itself"},
+    {PARAM_OFFSET, TYPE_SIZE, false, CLI_OPTION, 0, NULL, "0x0", "where in the file the area starts; goes with path"},
     {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "a text of yours to keep with the area"},
     PARAM_GENERATION,
 };
@@ -208,7 +219,8 @@ static const struct field_spec protect_fields[] = {
     FIELD_OF_GENERATION,
 };
 static const enum aspace_error protect_errors[] = {
-    ASPACE_INVALID_PARAM, ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, ASPACE_UNSUPPORTED, ASPACE_CONFLICT, 0};
+    ASPACE_INVALID_PARAM, ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY,
+    ASPACE_UNSUPPORTED,   ASPACE_CONFLICT,  LIVE_ERRORS,      0};
 
 static const struct param_spec shrink_params[] = {
     PARAM_OF_SPACE,
@@ -343,7 +355,8 @@ static const struct param_spec inject_set_params[] = {
 static const struct field_spec inject_set_fields[] = {
     {"id", FIELD_COUNT, false, "the fault's number in its space, never used again"},
 };
-static const enum aspace_error inject_errors[] = {ASPACE_INVALID_PARAM, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, 0};
+static const enum aspace_error inject_errors[] = {ASPACE_INVALID_PARAM, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, LIVE_ERRORS,
+                                                  0};
 
 static const struct param_spec inject_clear_params[] = {
     PARAM_OF_SPACE,
@@ -375,7 +388,8 @@ const struct method methods[] = {
                              .traits = METHOD_MUTATES | METHOD_RETURNS_SPACE | METHOD_MAKES_SPACE,
                              PARAMS(create_params), .errors = create_errors, .verb = "create"},
     [METHOD_SPACE_DESTROY] = {METHOD(SPACE_DESTROY), .summary = "End a space and all that is in it",
-                              .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_ENDS_SPACE | METHOD_BY_SPACE,
+                              .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_ENDS_SPACE | METHOD_BY_SPACE |
+                                        METHOD_UNSYNCED,
                               PARAMS(only_space), .errors = space_errors, .verb = "destroy"},
     [METHOD_SPACE_CLEAR] = {METHOD(SPACE_CLEAR), .summary = "Unmap every area of a space",
                             .traits = EDIT | METHOD_BY_SPACE, PARAMS(clear_params), FIELDS(clear_fields),
@@ -388,6 +402,14 @@ const struct method methods[] = {
     [METHOD_SPACE_INFO] = {METHOD(SPACE_INFO), .summary = "Tell about one space",
                            .traits = METHOD_ON_SPACE | METHOD_RETURNS_SPACE, PARAMS(only_space), .errors = space_errors,
                            .verb = "info"},
+    [METHOD_SPACE_RESUME] = {METHOD(SPACE_RESUME), .summary = "Let a started program run",
+                             .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_RETURNS_SPACE | METHOD_UNSYNCED,
+                             PARAMS(only_space), .errors = page_errors, .verb = "resume"},
+    [METHOD_SPACE_SYNC] = {METHOD(SPACE_SYNC),
+                           .summary = "Read a live process's areas again, also after it has "
+                                      "executed another program",
+                           .traits = METHOD_ON_SPACE | METHOD_RETURNS_SPACE | METHOD_UNSYNCED, PARAMS(only_space),
+                           .errors = page_errors, .verb = "sync"},
     [METHOD_SPACE_CHECK] = {METHOD(SPACE_CHECK), .summary = "Check areas against page tables against frames",
                             .traits = METHOD_ON_SPACE | METHOD_BY_SPACE, PARAMS(only_space), FIELDS(check_fields),
                             .errors = space_errors, .verb = "check"},
@@ -424,8 +446,8 @@ const struct method methods[] = {
     [METHOD_AREA_LIST] = {METHOD(AREA_LIST), .summary = "List the areas that touch a window", .traits = METHOD_ON_SPACE,
                           PARAMS(list_params), FIELDS(list_fields), .errors = range_errors, .verb = "areas"},
     [METHOD_PAGE_WALK] = {METHOD(PAGE_WALK), .summary = "Walk the page tables to an address as the MMU does",
-                          .traits = METHOD_ON_SPACE, PARAMS(addr_params), FIELDS(walk_fields), .errors = page_errors,
-                          .verb = "walk"},
+                          .traits = METHOD_ON_SPACE | METHOD_UNSYNCED, PARAMS(addr_params), FIELDS(walk_fields),
+                          .errors = page_errors, .verb = "walk"},
     [METHOD_MEMORY_ACCESS] = {METHOD(MEMORY_ACCESS), .summary = "Touch memory as a CPU does, page faults included",
                               .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(access_params), FIELDS(access_fields),
                               .errors = page_errors, .verb = "access"},
@@ -434,12 +456,12 @@ const struct method methods[] = {
     [METHOD_MEMORY_WRITE] = {METHOD(MEMORY_WRITE), .summary = "Write bytes", .traits = METHOD_ON_SPACE | METHOD_MUTATES,
                              PARAMS(write_params), FIELDS(write_fields), .errors = write_errors, .verb = "write"},
     [METHOD_INJECT_SET] = {METHOD(INJECT_SET), .summary = "Make backend operations of a space fail, to try refusals",
-                           .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(inject_set_params),
+                           .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_UNSYNCED, PARAMS(inject_set_params),
                            FIELDS(inject_set_fields), .errors = inject_errors, .verb = "inject"},
     [METHOD_INJECT_CLEAR] = {METHOD(INJECT_CLEAR), .summary = "Take injected faults away",
-                             .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(inject_clear_params),
+                             .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_UNSYNCED, PARAMS(inject_clear_params),
                              FIELDS(inject_clear_fields), .errors = space_errors, .verb = "uninject"},
     [METHOD_INJECT_LIST] = {METHOD(INJECT_LIST), .summary = "List injected faults, with how often each has fired",
-                            .traits = METHOD_ON_SPACE, PARAMS(only_space), FIELDS(inject_list_fields),
+                            .traits = METHOD_ON_SPACE | METHOD_UNSYNCED, PARAMS(only_space), FIELDS(inject_list_fields),
                             .errors = space_errors, .verb = "faults"},
 };

@@ -20,6 +20,8 @@
     X(SPACE_LIST, "space.list")                                                                                        \
     X(SPACE_INFO, "space.info")                                                                                        \
     X(SPACE_APPLY, "space.apply")                                                                                      \
+    X(SPACE_RESUME, "space.resume")                                                                                    \
+    X(SPACE_SYNC, "space.sync")                                                                                        \
     X(SPACE_CHECK, "space.check")                                                                                      \
     X(AREA_MAP, "area.map")                                                                                            \
     X(AREA_UNMAP, "area.unmap")                                                                                        \
@@ -43,6 +45,9 @@
 #define X(id, name) METHOD_##id,
 enum method_id { METHOD_MAP(X) METHOD_COUNT };
 #undef X
+
+/* The choices of `backend`, in order. */
+enum backend_choice { BACKEND_SIM, BACKEND_PTRACE };
 
 /* Every parameter name of the protocol: X(IDENTIFIER, "wire_name"). One name may have another type in another method. */
 #define PARAM_MAP(X)                                                                                                   \
@@ -77,6 +82,11 @@ enum method_id { METHOD_MAP(X) METHOD_COUNT };
     X(MODE, "mode")                                                                                                    \
     X(DATA, "data")                                                                                                    \
     X(HEX, "hex")                                                                                                      \
+    X(PID, "pid")                                                                                                      \
+    X(COMMAND, "command")                                                                                              \
+    X(KEEP, "keep")                                                                                                    \
+    X(PATH, "path")                                                                                                    \
+    X(OFFSET, "offset")                                                                                                \
     X(OPS, "ops")                                                                                                      \
     X(DRY_RUN, "dry_run")                                                                                              \
     X(IF_GENERATION, "if_generation")                                                                                  \
@@ -106,6 +116,7 @@ enum param_type {
     TYPE_BASE64,       /* token: a string, decoded by params_bytes */
     TYPE_HEX,          /* token: a string, decoded by params_bytes */
     TYPE_OPS,          /* token: an array of operations, read by op_bind */
+    TYPE_TEXTS,        /* token: an array of texts, given by params_texts */
 };
 
 /* How aspacectl takes a parameter. */
@@ -113,6 +124,7 @@ enum cli_form {
     CLI_POSITIONAL,  /* by its place */
     CLI_PLACE,       /* positional, where the word `any` leaves the parameter out: START|any */
     CLI_OPTION,      /* --new-size VALUE */
+    CLI_REST,        /* all words after -- */
     CLI_CHOICE_FLAG, /* each choice but the default is a flag of its own: --replace; --left, --right */
 };
 
@@ -165,10 +177,11 @@ enum method_traits {
     METHOD_MAKES_SPACE = 16,  /* makes a space called `name` */
     METHOD_ENDS_SPACE = 32,   /* ends the space it is on */
     /* What it may take long over, so that it then runs beside the loop: */
-    METHOD_BY_RANGE = 64,  /* the pages of `size` or `new_size` */
-    METHOD_BY_SPACE = 128, /* all that is in the space */
-    METHOD_MAPS = 256,     /* with METHOD_BY_RANGE: makes pages real that are not there yet */
-    METHOD_MANY = 512,     /* its operations together */
+    METHOD_UNSYNCED = 1024, /* on a live space: does not look at its areas */
+    METHOD_BY_RANGE = 64,   /* the pages of `size` or `new_size` */
+    METHOD_BY_SPACE = 128,  /* all that is in the space */
+    METHOD_MAPS = 256,      /* with METHOD_BY_RANGE: makes pages real that are not there yet */
+    METHOD_MANY = 512,      /* its operations together */
 };
 
 struct method {
@@ -190,6 +203,10 @@ extern const struct method methods[];
 /* The names of enum param_id, in order. */
 extern const char *const param_names[];
 extern const unsigned char param_name_sizes[]; /* their lengths */
+
+/* The choices of `backing` on a map: the others of ASPACE_BACKING_MAP are the kernel's to make. */
+#define MAP_BACKINGS (ASPACE_BACKING_FILE + 1)
+extern const char *const map_backing_names[];
 
 /* The texts of the choices in aspace/types.h, in enum order, each ended by NULL. */
 extern const char *const backing_names[],
@@ -251,6 +268,10 @@ enum aspace_error op_bind(const struct json_doc *doc, uint32_t token, struct ref
  * that encoding, strictly (RFC 4648 with padding), NoMemory. An empty text gives a non-NULL buffer and size 0. */
 enum aspace_error params_bytes(const struct params *p, enum param_id id, struct refusal *why, uint8_t **ret,
                                size_t *ret_size);
+
+/* The texts of parameter `id` (TYPE_TEXTS) as an array that ends with NULL, in one allocation that the caller frees.
+ * InvalidParams if a text is not one of 0 to 128 KiB without NUL, or there is none; NoMemory. */
+enum aspace_error params_texts(const struct params *p, enum param_id id, struct refusal *why, char ***ret);
 
 /* Writes the OpenRPC 1.3 document (the result of rpc.discover). */
 void methods_write_openrpc(struct json_writer *w);

@@ -50,3 +50,8 @@ const struct method *method_by_verb(const char *verb)
     }
     return NULL;
 }
+
+#undef X
+#define X(name, text) ASPACE_BACKING_##name < MAP_BACKINGS ? text : NULL,
+const char *const map_backing_names[] = {ASPACE_BACKING_MAP(X) NULL};
+#undef X

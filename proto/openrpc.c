@@ -45,11 +45,12 @@
                    "\"type\":\"object\",\"properties\":{\"method\":" TEXT ",\"params\":{\"type\":"                     \
                    "[\"object\",\"array\"]}},\"required\":[\"method\"],\"additionalProperties\":false}")               \
     X("Hex", "{\"title\":\"Hex\",\"type\":\"string\",\"pattern\":\"^([0-9a-fA-F]{2})*$\"}")                            \
-    X("Area", "{\"title\":\"Area\",\"type\":\"object\",\"properties\":{\"start\":" ADDRESS ",\"end\":" ADDRESS         \
-              ",\"size\":" SIZE ",\"flags\":" FLAGS ",\"backing\":" TEXT ",\"tag\":" TEXT ",\"pa\":" ADDRESS           \
-              "},\"required\":[\"start\",\"end\",\"size\",\"flags\",\"backing\"]}")                                    \
+    X("Area",                                                                                                          \
+      "{\"title\":\"Area\",\"type\":\"object\",\"properties\":{\"start\":" ADDRESS ",\"end\":" ADDRESS                 \
+      ",\"size\":" SIZE ",\"flags\":" FLAGS ",\"backing\":" TEXT ",\"tag\":" TEXT ",\"pa\":" ADDRESS ",\"path\":" TEXT \
+      ",\"offset\":" SIZE "},\"required\":[\"start\",\"end\",\"size\",\"flags\",\"backing\"]}")                        \
     X("Space", "{\"title\":\"Space\",\"type\":\"object\",\"properties\":{\"name\":" TEXT ",\"backend\":" TEXT          \
-               ",\"arch\":" TEXT ",\"range\":" RANGE ",\"page_size\":" SIZE ",\"merge\":" TEXT                         \
+               ",\"arch\":" TEXT ",\"pid\":" COUNT ",\"range\":" RANGE ",\"page_size\":" SIZE ",\"merge\":" TEXT       \
                ",\"generation\":" COUNT ",\"areas\":" COUNT ",\"mapped\":" SIZE ",\"resident\":" SIZE ",\"tag\":" TEXT \
                "},\"required\":[\"name\",\"backend\",\"range\",\"page_size\",\"merge\",\"generation\",\"areas\","      \
                "\"mapped\",\"resident\"]}")                                                                            \
@@ -70,12 +71,19 @@
 #define REF(name) "{\"$ref\":\"#/components/schemas/" name "\"}"
 
 static const char *const param_schemas[] = {
-    [TYPE_ADDR] = ADDRESS,     [TYPE_SIZE] = SIZE,
-    [TYPE_COUNT] = COUNT,      [TYPE_BOOL] = BOOL,
-    [TYPE_NAME] = REF("Name"), [TYPE_TEXT] = REF("Text"),
-    [TYPE_FLAGS] = FLAGS,      [TYPE_FLAGS_CHANGE] = REF("FlagsChange"),
-    [TYPE_RANGE] = RANGE,      [TYPE_BASE64] = REF("Base64"),
-    [TYPE_HEX] = REF("Hex"),   [TYPE_OPS] = ARRAY(REF("Operation")),
+    [TYPE_ADDR] = ADDRESS,
+    [TYPE_SIZE] = SIZE,
+    [TYPE_COUNT] = COUNT,
+    [TYPE_BOOL] = BOOL,
+    [TYPE_NAME] = REF("Name"),
+    [TYPE_TEXT] = REF("Text"),
+    [TYPE_FLAGS] = FLAGS,
+    [TYPE_FLAGS_CHANGE] = REF("FlagsChange"),
+    [TYPE_RANGE] = RANGE,
+    [TYPE_BASE64] = REF("Base64"),
+    [TYPE_HEX] = REF("Hex"),
+    [TYPE_OPS] = ARRAY(REF("Operation")),
+    [TYPE_TEXTS] = "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"minItems\":1}",
 };
 
 static const char *const field_schemas[] = {

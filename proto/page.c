@@ -11,6 +11,7 @@ static const char *const param_types[] = {
     [TYPE_ADDR] = "address",  [TYPE_SIZE] = "size",   [TYPE_COUNT] = "count",  [TYPE_NAME] = "name",
     [TYPE_TEXT] = "text",     [TYPE_FLAGS] = "flags", [TYPE_RANGE] = "range",  [TYPE_FLAGS_CHANGE] = "flags or change",
     [TYPE_BASE64] = "base64", [TYPE_HEX] = "hex",     [TYPE_BOOL] = "boolean", [TYPE_OPS] = "operations",
+    [TYPE_TEXTS] = "texts",
 };
 
 static const char *const field_types[] = {
@@ -91,6 +92,10 @@ static void print_option(struct json_writer *w, const struct param_spec *spec)
     print(w, spec->required ? " " : " [");
     if (spec->cli == CLI_CHOICE_FLAG) {
         print_choices(w, spec, "--", !spec->required);
+    } else if (spec->cli == CLI_REST) {
+        print(w, "-- ");
+        print_word(w, spec, true);
+        print(w, "...");
     } else {
         print(w, "--");
         print_word(w, spec, false);
@@ -218,7 +223,7 @@ static void print_types(struct json_writer *w)
              "`\"-wx\"` allows w and x, and not r |\n");
     print(w, "| range | `[lo, hi]`: two addresses, half-open |\n");
     print(w, "| base64, hex | a string, RFC 4648 with padding; pairs of hex digits |\n");
-    print(w, "| Area | `{start, end, size, flags, backing, tag?, pa?}` |\n");
+    print(w, "| Area | `{start, end, size, flags, backing, tag?, pa?, path?, offset?}` |\n");
     print(w,
           "| Space | `{name, backend, arch, range, page_size, merge, generation, areas, mapped, resident, tag?}` |\n");
     print(w, "| Level | `{level, table, index, entry, flags, present, leaf}` |\n");

@@ -19,12 +19,13 @@ struct listing {
     uint64_t areas;
     uint64_t bytes;
     bool holes;
+    bool paths;    /* it is a live process, whose areas have some */
     uint64_t next; /* with holes: where the last area ended, or the window begins */
     uint64_t end;  /* with holes: where the window ends */
 };
 
 static void add_row(struct listing *l, uint64_t start, uint64_t end, const char *flags, const char *backing,
-                    const char *tag)
+                    const char *tag, const char *path)
 {
     char size[SIZE_TEXT_MAX];
 
@@ -34,12 +35,14 @@ static void add_row(struct listing *l, uint64_t start, uint64_t end, const char 
     table_cell(&l->table, flags);
     table_cell(&l->table, backing);
     table_cell(&l->table, tag);
+    if (l->paths)
+        table_cell(&l->table, path);
 }
 
 static void add_hole(struct listing *l, uint64_t until)
 {
     if (l->holes && l->next < until)
-        add_row(l, l->next, until, "", "(hole)", NULL);
+        add_row(l, l->next, until, "", "(hole)", NULL, NULL);
 }
 
 static void add_area(struct listing *l, const cJSON *area)
@@ -49,7 +52,8 @@ static void add_area(struct listing *l, const cJSON *area)
     char backing[BACKING_TEXT_MAX];
 
     add_hole(l, start);
-    add_row(l, start, end, json_text(area, "flags"), backing_text(area, backing), json_text(area, "tag"));
+    add_row(l, start, end, json_text(area, "flags"), backing_text(area, backing), json_text(area, "tag"),
+            json_text(area, "path"));
     l->next = end;
     l->areas++;
     l->bytes += end - start;
@@ -64,8 +68,8 @@ static uint64_t option_address(const struct args *args, enum param_id id, uint64
     return value;
 }
 
-/* Holes reach to the ends of the window, or of the space. */
-static int find_window(struct listing *l)
+/* Whether there are paths to show, and how far holes reach: to the ends of the window, or of the space. */
+static int look_at_space(struct listing *l)
 {
     struct json_writer params = {0};
     struct aspace_reply *reply;
@@ -82,6 +86,7 @@ static int find_window(struct listing *l)
     json_writer_free(&params);
     if (status)
         return status;
+    l->paths = aspace_reply_u64(reply, "pid", &low) == 0;
     aspace_reply_u64(reply, "range.0", &low);
     aspace_reply_u64(reply, "range.1", &high);
     aspace_reply_free(reply);
@@ -143,14 +148,14 @@ static int list_all(struct listing *l)
 
 static int print_areas(struct session *s, const struct args *args)
 {
-    static const struct table_column columns[] = {{"START", true},  {"END", true},      {"SIZE", true},
-                                                  {"FLAGS", false}, {"BACKING", false}, {"TAG", false}};
+    static const struct table_column columns[] = {{"START", true},    {"END", true},  {"SIZE", true}, {"FLAGS", false},
+                                                  {"BACKING", false}, {"TAG", false}, {"PATH", false}};
     struct listing l = {.session = s, .args = args, .holes = args->extra[EXTRA_HOLES] != NULL};
-    int status = l.holes ? find_window(&l) : STATUS_DONE;
+    int status = look_at_space(&l);
 
     if (status)
         return status;
-    table_init(&l.table, columns, sizeof(columns) / sizeof(columns[0]));
+    table_init(&l.table, columns, sizeof(columns) / sizeof(columns[0]) - !l.paths);
     status = list_all(&l);
     table_free(&l.table);
     return status;

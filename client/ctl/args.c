@@ -304,6 +304,28 @@ static bool has_tag(char *const *words, int count)
     return false;
 }
 
+static const struct param_spec *rest_param(const struct method *method)
+{
+    for (size_t i = 0; i < method->param_count; i++) {
+        if (method->params[i].cli == CLI_REST)
+            return &method->params[i];
+    }
+    return NULL;
+}
+
+static bool read_rest(struct args *args, const struct words *left)
+{
+    args->rest = left->word + left->at;
+    args->rest_count = left->count - left->at;
+    if (args->rest_count == 0)
+        return fail(args, "%s wants a command after --", args->method->verb);
+    for (int i = 0; i < args->rest_count; i++) {
+        if (!arg_is_utf8(args->rest[i]))
+            return fail(args, "word %d after -- is not valid UTF-8", i + 1);
+    }
+    return true;
+}
+
 bool args_read(const struct method *method, char *const *words, int count, struct args *ret)
 {
     struct words left = {words, count, 0};
@@ -317,6 +339,11 @@ bool args_read(const struct method *method, char *const *words, int count, struc
         if (!plain && strcmp(word, "--") == 0) {
             plain = true;
             left.at++;
+            if (rest_param(method)) {
+                if (!read_rest(ret, &left))
+                    return false;
+                break;
+            }
         } else if (!plain && is_option_word(ret, positionals, word)) {
             if (!read_option(ret, &left))
                 return false;
@@ -353,12 +380,23 @@ static void write_value(struct json_writer *w, const struct param_spec *spec, co
         json_string(w, text);
 }
 
+static void write_rest(struct json_writer *w, const struct param_spec *spec, const struct args *args)
+{
+    json_name(w, param_names[spec->id]);
+    json_begin_array(w);
+    for (int i = 0; i < args->rest_count; i++)
+        json_string(w, args->rest[i]);
+    json_end_array(w);
+}
+
 void args_write(const struct args *args, struct json_writer *w)
 {
     json_begin_object(w);
     for (size_t i = 0; i < args->method->param_count; i++) {
         const struct param_spec *spec = &args->method->params[i];
 
+        if (spec->cli == CLI_REST && args->rest)
+            write_rest(w, spec, args);
         if (!args->value[spec->id])
             continue;
         json_name(w, param_names[spec->id]);

@@ -28,6 +28,8 @@ struct args {
     const struct method *method;
     const char *value[PARAM_COUNT]; /* as typed, the command line's own; NULL: not given */
     const char *extra[EXTRA_COUNT]; /* the same; "" for one that takes no value */
+    char *const *rest;              /* the words after --, where the method takes them; NULL: there is no -- */
+    int rest_count;
     bool tagged;                    /* --tag is there: what its areas replace (unless) is not written */
     char problem[ARGS_PROBLEM_MAX]; /* what is wrong, after a failure */
 };

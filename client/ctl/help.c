@@ -93,6 +93,9 @@ static void param_usage(const struct param_spec *spec, char *buffer, size_t size
         snprintf(buffer, size, "--%s%s%s", args_option_name(spec, name), spec->type == TYPE_BOOL ? "" : " ",
                  spec->type == TYPE_BOOL ? "" : value_text(spec, value, sizeof(value)));
         break;
+    case CLI_REST:
+        snprintf(buffer, size, "-- %s...", args_placeholder(spec, name));
+        break;
     case CLI_CHOICE_FLAG:
         join_choices(spec, "--", buffer, size);
         break;
@@ -118,7 +121,7 @@ static void add_param(struct line *line, const struct param_spec *spec)
 
 static bool is_option(const struct param_spec *spec)
 {
-    return spec->cli == CLI_OPTION || spec->cli == CLI_CHOICE_FLAG;
+    return spec->cli == CLI_OPTION || spec->cli == CLI_CHOICE_FLAG || spec->cli == CLI_REST;
 }
 
 void help_usage(const struct method *method, FILE *file)

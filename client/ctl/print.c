@@ -25,10 +25,12 @@ char *backing_text(const cJSON *area, char *buffer)
 char *area_text(const cJSON *area, char *buffer)
 {
     const char *tag = json_text(area, "tag");
+    const char *path = json_text(area, "path");
     char backing[BACKING_TEXT_MAX];
 
-    snprintf(buffer, AREA_TEXT_MAX, "%.20s-%.20s %.40s %s%s%.60s", json_text(area, "start"), json_text(area, "end"),
-             json_text(area, "flags"), backing_text(area, backing), *tag ? " " : "", tag);
+    snprintf(buffer, AREA_TEXT_MAX, "%.20s-%.20s %.40s %s%s%.60s%s%.200s", json_text(area, "start"),
+             json_text(area, "end"), json_text(area, "flags"), backing_text(area, backing), *tag ? " " : "", tag,
+             *path ? " " : "", path);
     return buffer;
 }
 

@@ -13,7 +13,7 @@ typedef int print_fn(const struct args *args, const cJSON *result);
 print_fn *print_for(enum method_id id);
 
 /* "0x1000-0x3000 rw- lazy", with the tag (cut if it is long) when there is one. Returns `buffer` of AREA_TEXT_MAX. */
-#define AREA_TEXT_MAX 240
+#define AREA_TEXT_MAX 480
 char *area_text(const cJSON *area, char *buffer);
 
 /* What makes the area real, with the physical address of a linear one. Returns `buffer` of BACKING_TEXT_MAX. */

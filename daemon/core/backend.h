@@ -73,8 +73,10 @@ typedef void backend_problem_fn(void *arg, const char *problem);
 struct backend;
 
 struct backend_ops {
-    const char *name; /* "sim" */
-    bool large_pages; /* map looks at area_attr.page; else areas ask for 4 KiB alone */
+    const char *name;            /* "sim" */
+    unsigned backings;           /* bit by enum aspace_backing: those that a map may ask for */
+    enum aspace_backing backing; /* that of a map that asks for none */
+    bool large_pages;            /* map looks at area_attr.page; else areas ask for 4 KiB alone */
 
     enum aspace_error (*map)(struct backend *backend, const struct area *area, struct refusal *why);
     enum aspace_error (*unmap)(struct backend *backend, const struct area *piece, struct refusal *why);
@@ -123,9 +125,13 @@ struct backend_ops {
     /* Compares `map` with what is really there and reports each difference. */
     void (*check)(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg);
     void (*count_frames)(struct backend *backend, struct frame_counts *ret);
+    /* Pages in memory, for a backend without frames; any thread that has the space. */
+    uint64_t (*resident)(const struct backend *backend);
 
     /* Whether the thread that has called the backend up to now must end, and another one call it from here on. */
     bool (*thread_spent)(struct backend *backend);
+    /* That other thread calls this first. */
+    enum aspace_error (*adopt)(struct backend *backend, struct refusal *why);
 
     /* Frees the backend and all that it holds. Never NULL. */
     void (*destroy)(struct backend *backend);

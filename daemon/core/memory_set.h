@@ -68,7 +68,7 @@ struct map_request {
     struct range range;
     struct placement place;
     enum aspace_overlap overlap;
-    uint64_t pa_page; /* linear: the physical page that the first page gets */
+    uint64_t pa_page; /* linear: the physical page that the first page gets; file: the page in the file */
 };
 
 /* Maps; ret_page is where, ret_area the whole area that it now lies in. */

@@ -171,6 +171,11 @@ static struct area plan_piece(const struct plan *plan, uint64_t page)
     return *piece;
 }
 
+static bool has_delta(unsigned backing)
+{
+    return backing == ASPACE_BACKING_LINEAR || backing == ASPACE_BACKING_FILE;
+}
+
 enum aspace_error memory_set_map(struct memory_set *set, const struct map_request *request, struct refusal *why,
                                  uint64_t *ret_page, struct area *ret_area)
 {
@@ -182,7 +187,7 @@ enum aspace_error memory_set_map(struct memory_set *set, const struct map_reques
 
     if (map_range(set, request, why, &area.range))
         return why->code;
-    area.attr.delta = area.attr.backing == ASPACE_BACKING_LINEAR ? request->pa_page - area.range.start : 0;
+    area.attr.delta = has_delta(area.attr.backing) ? request->pa_page - area.range.start : 0;
     edit_begin(set, area.range, &plan);
     free = !plan_first(&plan, &in_the_way);
     if (!free && request->overlap == ASPACE_OVERLAP_FAIL)

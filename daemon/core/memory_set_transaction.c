@@ -173,7 +173,7 @@ static enum aspace_error read_move(const struct memory_set *set, const struct mo
     m->kept = (struct range){m->old.range.start, m->old.range.start + kept};
     m->cut = (struct range){m->kept.end, m->old.range.end};
     m->grown = (struct range){start + kept, m->new.range.end};
-    if (m->new.attr.backing == ASPACE_BACKING_LINEAR)
+    if (m->new.attr.backing == ASPACE_BACKING_LINEAR || m->new.attr.backing == ASPACE_BACKING_FILE)
         m->new.attr.delta += m->old.range.start - start;
     return ASPACE_OK;
 }

@@ -30,6 +30,7 @@ enum aspace_error space_create(const struct space_options *options, struct backe
     }
     snprintf(space->name, sizeof(space->name), "%s", options->name);
     space->arch = options->arch;
+    space->pid = options->pid;
     space->backend = backend;
     memory_set_init(&space->set, options->bounds, backend, options->merge, options->max_areas);
     *ret = space;
@@ -56,10 +57,13 @@ void space_destroy(struct space *space)
 struct space_summary space_summarize(const struct space *space)
 {
     const struct memory_set *set = &space->set;
-    struct space_summary summary = {set->generation, set->map.count, set->map.pages, {0}};
+    struct space_summary summary = {set->generation, set->map.count, set->map.pages, {0}, 0};
 
     if (space->backend->ops->count_frames)
         space->backend->ops->count_frames(space->backend, &summary.frames);
+    summary.resident = summary.frames.data;
+    if (space->backend->ops->resident)
+        summary.resident = space->backend->ops->resident(space->backend);
     return summary;
 }
 

@@ -12,6 +12,7 @@ struct space_summary {
     size_t areas;
     uint64_t pages;             /* mapped */
     struct frame_counts frames; /* all 0 for a backend without frames */
+    uint64_t resident;          /* pages in memory */
 };
 
 /* Spaces that share something (frames of one RAM): one of them at a time is touched. Allocated by who makes the second
@@ -25,6 +26,7 @@ struct space {
     char name[ASPACE_NAME_MAX + 1];
     char *tag;        /* the space's own, or NULL */
     const char *arch; /* static text */
+    uint64_t pid;     /* of a live process; 0: none */
     struct memory_set set;
     struct tags tags;
     struct inject inject;
@@ -39,6 +41,7 @@ struct space_options {
     const char *name; /* 1 to ASPACE_NAME_MAX bytes */
     const char *tag;  /* or NULL */
     const char *arch; /* static text */
+    uint64_t pid;     /* of a live process; 0: none */
     struct range bounds;
     enum aspace_merge merge;
     size_t max_areas;

@@ -1,6 +1,7 @@
 /* area.*: parameters to requests of the memory set, its answers to JSON. */
 #include <inttypes.h>
 
+#include "ptrace/ptrace.h"
 #include "rpc/call.h"
 
 #define LIST_DEFAULT 1000
@@ -81,11 +82,42 @@ static enum aspace_error read_start(struct call *call, struct map_request *reque
     return ASPACE_OK;
 }
 
+/* What was asked for, or what the others say, or the backend's own. */
+static enum aspace_error choose_backing(struct call *call, struct map_request *request)
+{
+    const struct backend_ops *ops = call->space->backend->ops;
+    unsigned backing = ops->backing;
+
+    if (call_has(call, PARAM_BACKING))
+        backing = (unsigned)call_number(call, PARAM_BACKING);
+    else if (call_has(call, PARAM_PATH))
+        backing = ASPACE_BACKING_FILE;
+    if (!(ops->backings >> backing & 1))
+        return call_refuse_param(call, ASPACE_UNSUPPORTED, call_has(call, PARAM_BACKING) ? PARAM_BACKING : PARAM_PATH,
+                                 "the %s backend has no backing %s", ops->name, backing_names[backing]);
+    request->attr.backing = backing;
+    return ASPACE_OK;
+}
+
+static enum aspace_error read_file(struct call *call, struct map_request *request)
+{
+    bool file = request->attr.backing == ASPACE_BACKING_FILE;
+
+    if (file != call_has(call, PARAM_PATH))
+        return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_PATH,
+                                 file ? "backing file needs path" : "path goes with backing file only");
+    if (call_has(call, PARAM_OFFSET) && !file)
+        return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_OFFSET, "offset goes with path only");
+    return file && call_has(call, PARAM_OFFSET) ? call_page(call, PARAM_OFFSET, &request->pa_page) : ASPACE_OK;
+}
+
 static enum aspace_error read_backing(struct call *call, struct map_request *request)
 {
-    bool linear = call_number(call, PARAM_BACKING) == ASPACE_BACKING_LINEAR;
+    bool linear;
 
-    request->attr.backing = (uint8_t)call_number(call, PARAM_BACKING);
+    if (choose_backing(call, request) || read_file(call, request))
+        return call->why.code;
+    linear = request->attr.backing == ASPACE_BACKING_LINEAR;
     if (linear && !call_has(call, PARAM_PA))
         return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_PA,
                                  "backing linear needs pa, the physical address that the first page gets");
@@ -119,6 +151,29 @@ static enum aspace_error read_page(struct call *call, struct map_request *reques
     return ASPACE_OK;
 }
 
+/* The target opens the file, if there is one, before the place is looked for: it stands still from then on. */
+static enum aspace_error map_at(struct call *call, struct map_request *request, uint64_t *ret_page, struct area *ret)
+{
+    uint16_t path = 0;
+
+    if (call_has(call, PARAM_PATH) &&
+        ptrace_open_file(call->space->backend, call_text(call, PARAM_PATH), request->attr.flags, &call->why, &path))
+        return call->why.code;
+    request->attr.path = path;
+    return space_map(call->space, request, call_text(call, PARAM_TAG), &call->why, ret_page, ret);
+}
+
+/* The kernel gives a process no say in the others. */
+static enum aspace_error check_live_flags(struct call *call, uint16_t flags)
+{
+    const uint16_t known = ASPACE_READ | ASPACE_WRITE | ASPACE_EXEC | ASPACE_SHARED;
+
+    if (!call->space->pid || !(flags & ~known))
+        return ASPACE_OK;
+    return call_refuse_param(call, ASPACE_UNSUPPORTED, PARAM_FLAGS,
+                             "a live process's memory is r, w, x and shared; the other attributes are the kernel's");
+}
+
 enum aspace_error area_map_method(struct call *call)
 {
     struct map_request request = {
@@ -132,9 +187,13 @@ enum aspace_error area_map_method(struct call *call)
     if (read_page(call, &request) ||
         (request.placed ? read_placement(call, &request.place) : read_start(call, &request)))
         return call->why.code;
-    if (read_backing(call, &request) ||
-        space_map(call->space, &request, call_text(call, PARAM_TAG), &call->why, &page, &area))
+    if (read_backing(call, &request) || check_live_flags(call, request.attr.flags))
         return call->why.code;
+    if (map_at(call, &request, &page, &area)) {
+        if (!call->space->set.open && call_has(call, PARAM_PATH))
+            call->space->backend->ops->rollback(call->space->backend); /* the target stands still for its file */
+        return call->why.code;
+    }
     json_begin_object(call->out);
     json_name(call->out, "start");
     json_hex(call->out, page_addr(page));

@@ -42,11 +42,16 @@ void write_error_details(struct json_writer *out, const struct refusal *why, con
 #define CALL_RESULT_MAX (2 * (6 * ASPACE_TAG_MAX + 512) + 1024)
 
 call_handler rpc_discover, daemon_ping, daemon_info, daemon_stats, daemon_shutdown;
+call_handler space_resume, space_sync_method;
 call_handler space_create_method, space_destroy_method, space_clear_method, space_list, space_info, space_check_method;
 call_handler area_map_method, area_unmap, area_protect, area_shrink, area_split, area_merge, area_find, area_find_free,
     area_overlaps, area_list, area_move, space_apply;
 call_handler inject_set, inject_clear, inject_list;
 call_handler page_walk, memory_access, memory_read, memory_write;
+
+/* Whether a space.create is of a live process, and its part of the work: on the thread that the space will live on. */
+bool create_is_live(const struct call *call);
+enum aspace_error create_live(struct call *call, struct space_options *options, struct backend **ret);
 
 /* ---- For handlers ---- */
 

@@ -69,6 +69,7 @@ enum aspace_error daemon_info(struct call *call)
     json_name(w, "backends");
     json_begin_array(w);
     json_string(w, "sim");
+    json_string(w, "ptrace");
     json_end_array(w);
     write_limits(w, &call->service->limits);
     json_end_object(w);

@@ -17,6 +17,8 @@ static call_handler *const handlers[METHOD_COUNT] = {
     [METHOD_SPACE_CLEAR] = space_clear_method,
     [METHOD_SPACE_LIST] = space_list,
     [METHOD_SPACE_INFO] = space_info,
+    [METHOD_SPACE_RESUME] = space_resume,
+    [METHOD_SPACE_SYNC] = space_sync_method,
     [METHOD_SPACE_CHECK] = space_check_method,
     [METHOD_AREA_MAP] = area_map_method,
     [METHOD_AREA_UNMAP] = area_unmap,
@@ -96,7 +98,7 @@ unsigned request_names(const struct call *call, const char *names[REQUEST_NAMES_
 
 bool request_needs_lane(const struct call *call)
 {
-    return call->space && call->space->lane;
+    return call->method->id == METHOD_SPACE_CREATE ? create_is_live(call) : call->space && call->space->lane;
 }
 
 void request_find_space(struct call *call)
@@ -126,8 +128,8 @@ enum aspace_error request_start(struct call *call)
     if (traits & METHOD_ON_SPACE && !call->space)
         return call_refuse_param(call, ASPACE_NOT_FOUND, PARAM_SPACE, "there is no space named %s",
                                  call_text(call, PARAM_SPACE));
-    if (traits & METHOD_ON_SPACE && call_check_generation(call))
-        return call->why.code;
+    if (traits & METHOD_ON_SPACE && !call->space->lane && call_check_generation(call))
+        return call->why.code; /* a live space's is known when it is synced */
     if (traits & METHOD_MUTATES && !json_writer_reserve(call->out, CALL_RESULT_MAX))
         return refuse_no_memory(&call->why);
     if (traits & METHOD_MAKES_SPACE) {
@@ -145,6 +147,14 @@ enum aspace_error request_start(struct call *call)
 enum aspace_error call_run(struct call *call)
 {
     return handlers[call->method->id](call);
+}
+
+/* A live space is looked at first, so that the answer is true now. */
+static enum aspace_error run(struct call *call)
+{
+    if (call->space && call->space->lane && request_sync(call))
+        return call->why.code;
+    return call_run(call);
 }
 
 void write_error_details(struct json_writer *out, const struct refusal *why, const struct space *space)
@@ -199,7 +209,7 @@ void request_execute(struct call *call)
     bool comma = out->comma;
 
     rpc_begin_result(out, &call->request);
-    call->code = call_run(call);
+    call->code = run(call);
     rpc_end_result(out);
     if (call->code == ASPACE_OK && out->failed)
         call->code = refuse_no_memory(&call->why);

@@ -26,6 +26,10 @@ bool request_needs_lane(const struct call *call);
  * registry. What a call destroys is out of the registry from here on. */
 enum aspace_error request_start(struct call *call);
 
+/* Brings a live space to what its target is now, as far as the call looks at it, and checks the generation; adopts a target
+ * whose thread was spent. By the space's own thread. For a transaction the target stands still from here on. */
+enum aspace_error request_sync(struct call *call);
+
 /* Runs the handler and writes the whole reply, whatever it is, to call->out; call->code says how it ended. Without an
  * id nothing is written. */
 void request_execute(struct call *call);

@@ -21,6 +21,8 @@ static enum aspace_error create_sim(struct call *call, struct space_options *opt
 {
     uint64_t ram;
 
+    if (call_has(call, PARAM_KEEP))
+        return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_KEEP, "keep goes with command");
     options->arch = arch_names[call_number(call, PARAM_ARCH)];
     options->bounds = sim_default_bounds(options->arch);
     if (call_has(call, PARAM_RANGE) && call_bounds(call, PARAM_RANGE, &options->bounds))
@@ -41,8 +43,16 @@ enum aspace_error space_create_method(struct call *call)
     struct space_summary summary;
     struct backend *backend;
 
-    if (create_sim(call, &options, &backend) || space_create(&options, backend, &call->why, &call->made))
+    bool live = create_is_live(call);
+
+    if ((live ? create_live(call, &options, &backend) : create_sim(call, &options, &backend)) ||
+        space_create(&options, backend, &call->why, &call->made))
         return call->why.code;
+    if (space_sync(call->made, call->made->set.map.bounds, false, &call->why)) {
+        space_destroy(call->made);
+        call->made = NULL;
+        return call->why.code;
+    }
     summary = space_summarize(call->made);
     write_space(call->out, call->made, &summary);
     return ASPACE_OK;

@@ -24,6 +24,12 @@ void write_area(struct json_writer *w, const struct space *space, const struct a
         json_name(w, "tag");
         json_string(w, tag);
     }
+    if (area->attr.path) {
+        json_name(w, "path");
+        json_string(w, space->backend->ops->path(space->backend, area->attr.path));
+    }
+    if (area->attr.backing == ASPACE_BACKING_FILE)
+        write_hex_member(w, "offset", page_addr(area->range.start + area->attr.delta));
     if (area->attr.backing == ASPACE_BACKING_LINEAR)
         write_hex_member(w, "pa", page_addr(area->range.start + area->attr.delta));
     json_end_object(w);
@@ -48,8 +54,13 @@ void write_space(struct json_writer *w, const struct space *space, const struct 
     json_string(w, space->name);
     json_name(w, "backend");
     json_string(w, space->backend->ops->name);
-    json_name(w, "arch");
-    json_string(w, space->arch);
+    if (space->pid) {
+        json_name(w, "pid");
+        json_uint(w, space->pid);
+    } else {
+        json_name(w, "arch");
+        json_string(w, space->arch);
+    }
     json_name(w, "range");
     json_begin_array(w);
     json_hex(w, page_addr(set->map.bounds.start));
@@ -63,7 +74,7 @@ void write_space(struct json_writer *w, const struct space *space, const struct 
     json_name(w, "areas");
     json_uint(w, summary->areas);
     write_hex_member(w, "mapped", page_addr(summary->pages));
-    write_hex_member(w, "resident", page_addr(summary->frames.data));
+    write_hex_member(w, "resident", page_addr(summary->resident));
     if (space->tag) {
         json_name(w, "tag");
         json_string(w, space->tag);

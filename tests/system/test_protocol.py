@@ -716,7 +716,7 @@ class Parameters(harness.DaemonCase):
 
     def test_a_choice_is_one_of_its_texts(self):
         self.create()
-        for param, bad in (("policy", "worst"), ("overlap", "FAIL"), ("backing", "anon"), ("policy", 1),
+        for param, bad in (("policy", "worst"), ("overlap", "FAIL"), ("backing", "heap"), ("policy", 1),
                            ("overlap", None), ("backing", "")):
             with self.subTest(param=param, bad=bad):
                 self.wrong("area.map", param, space=self.space, size=4096, flags="rw-", **{param: bad})

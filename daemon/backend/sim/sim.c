@@ -168,6 +168,8 @@ static void op_destroy(struct backend *backend)
 static const struct backend_ops ops = {
     .name = "sim",
     .large_pages = true,
+    .backings = 1 << ASPACE_BACKING_LAZY | 1 << ASPACE_BACKING_EAGER | 1 << ASPACE_BACKING_LINEAR,
+    .backing = ASPACE_BACKING_LAZY,
     .map = sim_op_map,
     .unmap = op_unmap,
     .protect = op_protect,
