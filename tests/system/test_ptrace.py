@@ -1,0 +1,644 @@
+"""Spaces over live processes, through the socket. The target is a Python program of ours that does as it is told, so that
+what the daemon says can be compared with what the target and the kernel say."""
+import json
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import harness
+from harness import (ALREADY_EXISTS, ASPACECTL, BUSY, CONFLICT, DENIED, INVALID_PARAM, INVALID_PARAMS, NO_MEMORY,
+                     NOT_FOUND, PAGE, PATIENCE, UNSUPPORTED, Daemon, Peer, b64, hexa)
+
+TARGET_GONE = 9
+PLACE = 0x10_0000_0000        # where the tests map: nothing else is there
+TOP = 1 << 47
+
+PUPPET = r"""
+import ctypes, os, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+def call(f, *a):
+    r = f(*a)
+    return -ctypes.get_errno() if r in (None, -1, 2**64 - 1) else r
+def map_at(at, size, prot=3): return call(libc.mmap, at, size, prot, 0x32, -1, 0)
+def unmap(at, size): return call(libc.munmap, at, size)
+def protect(at, size, prot): return call(libc.mprotect, at, size, prot)
+def get(at, size): return ctypes.string_at(at, size)
+def put(at, data): ctypes.memmove(at, data, len(data))
+def seal(at, size): return call(libc.syscall, ctypes.c_long(462), ctypes.c_void_p(at), ctypes.c_size_t(size), ctypes.c_long(0))
+def spin(n):
+    for i in range(n):
+        threading.Thread(target=lambda: time.sleep(1000), daemon=True).start()
+print("ready", flush=True)
+for line in sys.stdin:
+    print(repr(eval(line)), flush=True)
+"""
+
+
+class Puppet:
+    """A target: say(expression) is evaluated there."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([sys.executable, "-B", "-c", PUPPET], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, encoding="utf-8")
+        self.pid = self.process.pid
+        assert self.process.stdout.readline() == "ready\n"
+        self.say("0")
+
+    def say(self, expression):
+        self.process.stdin.write(expression + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, "the target has died: %r" % self.process.wait(PATIENCE)
+        return eval(line)
+
+    def maps(self):
+        """[(start, end, flags, offset, path)] as the kernel tells them, without what no area shows."""
+        rows = []
+        with open("/proc/%d/maps" % self.pid, encoding="utf-8") as file:
+            for line in file:
+                part = line.rstrip("\n").split(None, 5)
+                start, end = (int(x, 16) for x in part[0].split("-"))
+                if start >= TOP:
+                    continue
+                flags = part[1][:3] + (",shared" if part[1][3] == "s" else "")
+                rows.append((start, end, flags, int(part[2], 16), part[5] if len(part) > 5 else ""))
+        return rows
+
+    def status(self, name):
+        with open("/proc/%d/status" % self.pid, encoding="utf-8") as file:
+            for line in file:
+                if line.startswith(name + ":"):
+                    return line.split(":", 1)[1].strip()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def at(page):
+    return PLACE + page * PAGE
+
+
+class Live(harness.Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon().start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.stop()
+
+    def setUp(self):
+        self.peer = Peer(self.daemon.path)
+        self.addCleanup(self.peer.close)
+        self.puppet = self.new_puppet()
+        self.space = self.attach(self.puppet.pid)
+
+    def new_puppet(self):
+        puppet = Puppet()
+        self.addCleanup(puppet.kill)
+        return puppet
+
+    serial = 0
+
+    def attach(self, pid, **more):
+        Live.serial += 1
+        name = "live-%d" % Live.serial
+        self.peer.call("space.create", name=name, pid=pid, **more)
+        self.addCleanup(lambda: self.peer.ask("space.destroy", {"space": name}))
+        return name
+
+    def call(self, method, **params):
+        return self.peer.call(method, space=self.space, **params)
+
+    def refused(self, code, method, **params):
+        with self.assertRaises(harness.Refused) as caught:
+            self.call(method, **params)
+        self.assertError(caught.exception.error, code)
+        return caught.exception.error
+
+    def map(self, page, pages, flags="rw-", **more):
+        return self.call("area.map", start=hexa(at(page)), size=hexa(pages * PAGE), flags=flags, **more)
+
+    def areas(self, low=0, high=TOP):
+        areas = self.call("area.list", start=hexa(low), end=hexa(high), limit=10000)["areas"]
+        return [(int(a["start"], 16), int(a["end"], 16), a["flags"]) for a in areas]
+
+    def ours(self):
+        return self.areas(PLACE, at(4096))
+
+    def kernel(self):
+        """The kernel's rows where the tests map."""
+        return [row[:3] for row in self.puppet.maps() if PLACE <= row[0] < at(4096)]
+
+
+class Looking(Live):
+    def test_the_areas_are_what_the_kernel_says(self):
+        areas = self.call("area.list", limit=10000)["areas"]
+        rows = self.puppet.maps()
+        self.assertEqual([(int(a["start"], 16), int(a["end"], 16), a["flags"]) for a in areas], [r[:3] for r in rows])
+        for area, row in zip(areas, rows):
+            path = area.get("path", "")
+            if path != "[aspaced]":
+                self.assertEqual(path, row[4])
+            if area["backing"] == "file":
+                self.assertEqual(int(area["offset"], 16), row[3])
+                self.assertTrue(path.startswith("/"), area)
+        kinds = {a["backing"]: a for a in areas}
+        self.assertLessEqual({"anon", "file", "heap", "stack", "special"}, set(kinds))
+        self.assertIn("[vdso]", {a.get("path") for a in areas if a["backing"] == "special"})
+
+    def test_the_space_tells_its_process(self):
+        info = self.call("space.info")
+        self.assertEqual((info["backend"], info["pid"]), ("ptrace", self.puppet.pid))
+        self.assertNotIn("arch", info)
+        self.assertEqual(info["areas"], len(self.puppet.maps()))
+        self.assertGreater(int(info["resident"], 16), 0)
+        self.assertIn("ptrace", self.peer.call("daemon.info")["backends"])
+
+    def test_an_address_finds_its_area_or_the_next(self):
+        self.puppet.say("map_at(%d, 8192)" % at(10))
+        self.assertEqual(self.call("area.find", addr=hexa(at(11) + 5))["area"]["start"], hexa(at(10)))
+        missed = self.call("area.find", addr=hexa(at(2)))
+        self.assertIsNone(missed["area"])
+        self.assertEqual(missed["next"]["start"], hexa(at(10)))
+
+    def test_bytes_are_read_and_written_whatever_the_flags_are(self):
+        self.map(0, 2)
+        self.puppet.say("put(%d, b'hello')" % at(0))
+        self.assertEqual(self.call("memory.read", addr=hexa(at(0)), size=5)["data"], b64(b"hello"))
+        self.call("area.protect", start=hexa(at(0)), size=PAGE, flags="---")
+        self.assertEqual(self.call("memory.read", addr=hexa(at(0)), size=5)["data"], b64(b"hello"))
+        self.call("memory.write", addr=hexa(at(1) - 2), hex="01020304")
+        self.assertEqual(self.puppet.say("get(%d, 2)" % at(1)), b"\3\4")
+        self.refused(NOT_FOUND, "memory.write", addr=hexa(at(2) - 2), hex="05060708")
+        self.assertEqual(self.puppet.say("get(%d, 2)" % (at(2) - 2)), b"\0\0")
+
+    def test_an_access_is_answered_without_being_made(self):
+        self.map(0, 2)
+        ask = lambda page, kind: self.call("memory.access", addr=hexa(at(page)), kind=kind)
+        self.assertEqual(ask(0, "read")["outcome"], "filled")
+        self.puppet.say("put(%d, b'x')" % at(0))
+        self.assertEqual(ask(0, "write")["outcome"], "hit")
+        fault = ask(0, "exec")["fault"]
+        self.assertEqual((fault["reason"], fault["code"], fault["area"]["start"]), ("protection", 21, hexa(at(0))))
+        fault = ask(5, "write")["fault"]
+        self.assertEqual((fault["reason"], fault["code"], fault["area"]), ("unmapped", 6, None))
+        error = self.refused(UNSUPPORTED, "page.walk", addr=hexa(at(0)))
+        self.assertIn("ptrace", error["message"])
+
+    def test_a_check_finds_nothing(self):
+        self.map(0, 3)
+        self.assertEqual(self.call("space.check"), {"problems": [], "ok": True})
+
+
+class Editing(Live):
+    def test_a_mapping_appears_where_it_is_asked_for(self):
+        reply = self.map(0, 4, "r--", tag="mine")
+        self.assertEqual(reply["area"], {"start": hexa(at(0)), "end": hexa(at(4)), "size": "0x4000", "flags": "r--",
+                                         "backing": "anon", "tag": "mine"})
+        self.assertEqual(self.kernel(), [(at(0), at(4), "r--")])
+        self.assertEqual(self.ours(), self.kernel())
+
+    def test_a_mapping_is_placed_where_the_target_has_room(self):
+        reply = self.call("area.map", size="64K", flags="rw-", within=[hexa(PLACE), hexa(at(4096))])
+        self.assertEqual(self.kernel(), [(int(reply["start"], 16), int(reply["start"], 16) + 65536, "rw-")])
+        other = self.call("area.map", size="64K", flags="rw-")
+        self.assertIn(int(other["start"], 16), [row[0] for row in self.puppet.maps()])
+
+    def test_an_overlap_is_refused_or_replaced(self):
+        self.map(0, 4)
+        self.puppet.say("put(%d, b'left')" % at(0))
+        error = self.refused(ALREADY_EXISTS, "area.map", start=hexa(at(2)), size="4K", flags="r--")
+        self.assertEqual(error["data"]["conflict"]["start"], hexa(at(0)))
+        self.map(2, 1, "r--", overlap="replace")
+        self.assertEqual(self.kernel(), [(at(0), at(2), "rw-"), (at(2), at(3), "r--"), (at(3), at(4), "rw-")])
+        self.assertEqual(self.ours(), self.kernel())
+        self.assertEqual(self.puppet.say("get(%d, 4)" % at(0)), b"left")
+
+    def test_flags_change_in_the_middle(self):
+        self.map(0, 5)
+        self.assertEqual(self.call("area.protect", start=hexa(at(1)), size=3 * PAGE, flags="-w")["changed"], 1)
+        self.assertEqual(self.kernel(), [(at(0), at(1), "rw-"), (at(1), at(4), "r--"), (at(4), at(5), "rw-")])
+        self.assertEqual(self.ours(), self.kernel())
+        self.assertEqual(self.call("area.protect", start=hexa(at(0)), size=5 * PAGE, flags="rw-")["changed"], 1)
+        self.assertEqual(self.kernel(), [(at(0), at(5), "rw-")])
+
+    def test_unmapping_shrinking_and_splitting(self):
+        self.map(0, 8)
+        self.call("area.shrink", start=hexa(at(0)), new_size=6 * PAGE, side="right")
+        self.call("area.shrink", start=hexa(at(0)), new_size=4 * PAGE, side="left")
+        self.assertEqual(self.kernel(), [(at(2), at(6), "rw-")])
+        split = self.call("area.split", at=hexa(at(4)))
+        self.assertEqual(split["right"]["start"], hexa(at(4)))
+        self.assertEqual(self.kernel(), [(at(2), at(6), "rw-")])
+        self.assertEqual(self.ours(), [(at(2), at(4), "rw-"), (at(4), at(6), "rw-")])
+        self.assertEqual(self.call("area.merge", start=hexa(at(0)), size=8 * PAGE)["merged"], 1)
+        self.assertEqual(self.ours(), self.kernel())
+        gone = self.call("area.unmap", start=hexa(at(0)), size=8 * PAGE)
+        self.assertEqual((gone["unmapped"], gone["removed"]), ("0x4000", 1))
+        self.assertEqual(self.kernel(), [])
+
+    def test_a_move_takes_the_contents_along(self):
+        self.map(0, 3)
+        self.puppet.say("put(%d, b'moves')" % at(1))
+        moved = self.call("area.move", start=hexa(at(0)), new_start=hexa(at(10)), new_size=5 * PAGE)
+        self.assertEqual((moved["area"]["start"], moved["area"]["size"]), (hexa(at(10)), "0x5000"))
+        self.assertEqual(self.kernel(), [(at(10), at(15), "rw-")])
+        self.assertEqual(self.puppet.say("get(%d, 5)" % at(11)), b"moves")
+        self.call("area.move", start=hexa(at(10)), new_size=2 * PAGE)
+        self.call("area.move", start=hexa(at(10)), new_size=4 * PAGE)
+        self.assertEqual(self.kernel(), [(at(10), at(14), "rw-")])
+        self.assertEqual(self.puppet.say("get(%d, 5)" % at(11)), b"moves")
+        self.assertEqual(self.ours(), self.kernel())
+
+    def test_a_file_is_mapped_by_the_targets_own_rules(self):
+        with tempfile.NamedTemporaryFile(prefix="aspace-file-") as file:
+            file.write(b"a" * PAGE + b"b" * PAGE + b"c" * PAGE)
+            file.flush()
+            self.puppet.say("os.chdir(%r)" % os.path.dirname(file.name))
+            reply = self.map(0, 2, "r--", path=os.path.basename(file.name), offset="4K", tag="the file")
+            self.assertEqual((reply["area"]["backing"], reply["area"]["path"], reply["area"]["offset"]),
+                             ("file", file.name, "0x1000"))
+            self.assertEqual(self.puppet.say("get(%d, 2)" % (at(1) - 1)), b"bc")
+            generation = self.call("space.info")["generation"]
+            area = self.call("area.find", addr=hexa(at(1)))["area"]
+            self.assertEqual((area["tag"], area["path"]), ("the file", file.name))
+            self.assertEqual(self.call("space.info")["generation"], generation)
+        error = self.refused(NOT_FOUND, "area.map", start=hexa(at(8)), size="4K", flags="r--", path="/no/such/file")
+        self.assertEqual(error["data"]["param"], "path")
+        self.refused(INVALID_PARAMS, "area.map", size="4K", flags="r--", offset="4K")
+        self.assertEqual(len(os.listdir("/proc/%d/fd" % self.puppet.pid)), 3)
+
+    def test_what_a_live_process_cannot_have_is_unsupported(self):
+        self.refused(UNSUPPORTED, "area.map", size="4K", flags="rw-,kernel")
+        self.refused(UNSUPPORTED, "area.map", size="4K", flags="rw-", backing="eager")
+        self.map(0, 1)
+        self.refused(UNSUPPORTED, "area.protect", start=hexa(at(0)), size="4K", flags="+global")
+
+    def test_what_the_kernel_and_the_threads_need_is_left_alone(self):
+        areas = self.call("area.list", limit=10000)["areas"]
+        vdso = [a for a in areas if a.get("path") == "[vdso]"][0]
+        self.refused(DENIED, "area.protect", start=vdso["start"], size=vdso["size"], flags="rw-")
+        self.refused(DENIED, "area.unmap", start=vdso["start"], size=vdso["size"])
+        stack = [a for a in areas if a["backing"] == "stack"][0]
+        error = self.refused(DENIED, "area.unmap", start=stack["start"], size=stack["size"])
+        self.assertIn("stack pointer", error["message"])
+        own = [a for a in self.call("area.list", limit=10000)["areas"] if a.get("path") == "[aspaced]"]
+        self.assertTrue(1 <= sum(int(a["size"], 16) for a in own) // PAGE <= 16, own)
+        self.refused(DENIED, "area.unmap", start=own[0]["start"], size=own[0]["size"])
+        self.assertEqual(self.puppet.say("1 + 1"), 2)
+
+    def test_the_kernels_refusals_come_with_a_hint(self):
+        error = self.refused(DENIED, "area.map", start="0x1000", size="4K", flags="rw-")  # below vm.mmap_min_addr
+        self.assertIn("mmap_min_addr", error["data"]["hint"])
+        error = self.refused(NO_MEMORY, "area.map", start=hexa(at(0)), size="100T", flags="rw-")
+        self.assertIn("RLIMIT_AS", error["data"]["hint"])
+
+    def test_merge_auto_joins_what_is_alike(self):
+        self.space = self.attach(self.new_puppet().pid, merge="auto")
+        self.map(0, 1)
+        self.map(1, 1)
+        self.assertEqual(self.ours(), [(at(0), at(2), "rw-")])
+
+
+class Together(Live):
+    def ops(self, *ops, **more):
+        return self.call("space.apply", ops=[{"method": method, "params": params} for method, params in ops], **more)
+
+    def test_an_apply_is_one_generation_and_all_of_it(self):
+        self.map(0, 8)
+        self.puppet.say("put(%d, b'kept')" % at(6))
+        before = self.call("space.info")["generation"]
+        reply = self.ops(("area.unmap", {"start": hexa(at(0)), "size": 2 * PAGE}),
+                         ("area.protect", {"start": hexa(at(4)), "size": PAGE, "flags": "r--"}),
+                         ("area.map", {"start": hexa(at(1)), "size": PAGE, "flags": "r-x"}),
+                         ("area.move", {"start": hexa(at(5)), "new_start": hexa(at(20))}))
+        self.assertEqual(reply["generation"], before + 1)
+        self.assertEqual(self.kernel(), [(at(1), at(2), "r-x"), (at(2), at(4), "rw-"), (at(4), at(5), "r--"),
+                                         (at(20), at(23), "rw-")])
+        self.assertEqual(self.ours(), self.kernel())
+        self.assertEqual(self.puppet.say("get(%d, 4)" % at(21)), b"kept")
+
+    def test_what_the_kernel_refuses_at_the_end_is_undone_from_the_start(self):
+        self.map(0, 4)
+        self.map(8, 1)
+        self.map(30, 2)
+        self.puppet.say("put(%d, b'first'), put(%d, b'moved')" % (at(1), at(30)))
+        if self.puppet.say("seal(%d, 4096)" % at(8)) != 0:
+            self.skipTest("the kernel has no mseal: " + os.uname().release)
+        before = self.puppet.maps()
+        generation = self.call("space.info")["generation"]
+        with self.assertRaises(harness.Refused) as caught:
+            self.ops(("area.unmap", {"start": hexa(at(1)), "size": 2 * PAGE}),
+                     ("area.map", {"start": hexa(at(1)), "size": PAGE, "flags": "r-x"}),
+                     ("area.protect", {"start": hexa(at(0)), "size": PAGE, "flags": "r--"}),
+                     ("area.move", {"start": hexa(at(30)), "new_start": hexa(at(40))}),
+                     ("area.protect", {"start": hexa(at(8)), "size": PAGE, "flags": "r--"}))
+        self.assertError(caught.exception.error, DENIED)
+        self.assertIn("seal", caught.exception.data["hint"])
+        self.assertEqual(self.puppet.maps(), before)
+        self.assertEqual(self.call("space.info")["generation"], generation)
+        self.assertEqual(self.puppet.say("get(%d, 5)" % at(1)), b"first")
+        self.assertEqual(self.puppet.say("get(%d, 5)" % at(30)), b"moved")
+        self.assertEqual(self.call("space.check")["problems"], [])
+
+    def test_a_dry_run_changes_nothing(self):
+        self.map(0, 4)
+        before = self.puppet.maps()
+        reply = self.ops(("area.unmap", {"start": hexa(at(1)), "size": PAGE}), dry_run=True)
+        self.assertEqual((reply["would"]["split"], reply["would"]["areas"]), (2, 1))
+        self.assertEqual(self.puppet.maps(), before)
+        self.assertEqual(self.puppet.say("1 + 1"), 2)
+
+    def test_256_edits_are_made_in_one_stop(self):
+        self.ops(*[("area.map", {"start": hexa(at(2 * i)), "size": PAGE, "flags": "rw-"}) for i in range(256)])
+        self.assertEqual(len(self.kernel()), 256)
+        self.ops(*[("area.unmap", {"start": hexa(at(2 * i)), "size": PAGE}) for i in range(256)])
+        self.assertEqual(self.kernel(), [])
+
+    def test_edits_by_tag(self):
+        for page in (0, 4, 8):
+            self.map(page, 1, tag="t")
+        self.map(2, 1)
+        self.assertEqual(self.call("area.protect", tag="t", flags="r--")["changed"], 3)
+        self.assertEqual(self.call("area.unmap", tag="t")["removed"], 3)
+        self.assertEqual(self.kernel(), [(at(2), at(3), "rw-")])
+
+
+class Drift(Live):
+    def test_what_the_target_does_itself_is_seen_at_the_next_request(self):
+        before = self.call("space.info")["generation"]
+        self.puppet.say("map_at(%d, 16384)" % at(0))
+        self.assertEqual(self.ours(), [(at(0), at(4), "rw-")])
+        after = self.call("space.info")["generation"]
+        self.assertGreater(after, before)
+        self.puppet.say("protect(%d, 4096, 1)" % at(1))
+        self.assertEqual(self.call("area.find", addr=hexa(at(1)))["area"]["flags"], "r--")
+        self.puppet.say("unmap(%d, 4096)" % at(3))
+        self.assertEqual(self.ours(), self.kernel())
+        self.assertEqual(self.call("space.sync")["areas"], len(self.puppet.maps()))
+
+    def test_tags_and_splits_outlive_what_the_target_does_elsewhere(self):
+        self.map(0, 4, tag="t")
+        self.call("area.split", at=hexa(at(2)))
+        self.puppet.say("map_at(%d, 4096)" % at(10))
+        self.puppet.say("protect(%d, 4096, 1)" % at(3))
+        areas = self.call("area.list", start=hexa(PLACE), end=hexa(at(4096)))["areas"]
+        self.assertEqual([(a["start"], a.get("tag")) for a in areas],
+                         [(hexa(at(0)), "t"), (hexa(at(2)), "t"), (hexa(at(3)), "t"), (hexa(at(10)), None)])
+
+    def test_an_edit_that_met_drift_is_stopped_by_if_generation(self):
+        generation = self.call("space.info")["generation"]
+        self.puppet.say("map_at(%d, 4096)" % at(0))
+        self.refused(CONFLICT, "area.unmap", start=hexa(at(0)), size=PAGE, if_generation=generation)
+        self.assertEqual(len(self.kernel()), 1)
+        with self.assertRaises(harness.Refused) as caught:
+            self.call("space.apply", if_generation=generation,
+                      ops=[{"method": "area.unmap", "params": {"start": hexa(at(0)), "size": PAGE}}])
+        self.assertError(caught.exception.error, CONFLICT)
+        self.assertEqual(self.puppet.say("2 + 2"), 4)  # it is not left stopped
+
+    def test_an_exec_is_target_gone_until_the_space_is_synced(self):
+        self.map(0, 1)
+        self.puppet.process.stdin.write("os.execv(sys.executable, [sys.executable, '-c', "
+                                        "'print(7, flush=True); input(); print(8, flush=True); input()'])\n")
+        self.puppet.process.stdin.flush()
+        self.assertEqual(self.puppet.process.stdout.readline(), "7\n")
+        error = self.refused(TARGET_GONE, "area.list")
+        self.assertIn("space.sync", error["data"]["hint"])
+        self.call("space.sync")
+        self.assertEqual(self.ours(), [])
+        self.map(0, 1)
+        self.assertEqual(len(self.kernel()), 1)
+        self.puppet.process.stdin.write("\n")
+        self.puppet.process.stdin.flush()
+        self.assertEqual(self.puppet.process.stdout.readline(), "8\n")
+
+    def test_a_target_that_has_exited_is_gone(self):
+        self.map(0, 1)
+        self.puppet.process.kill()
+        self.eventually(lambda: self.puppet.status("State")[0] == "Z", "a zombie")
+        self.refused(TARGET_GONE, "area.list")
+        self.puppet.process.wait()
+        self.refused(TARGET_GONE, "area.map", size="4K", flags="rw-")
+        self.refused(TARGET_GONE, "space.sync")
+        self.call("space.destroy")
+
+
+class Coming(Live):
+    def test_targets_that_cannot_be_had_are_refused_with_the_reason(self):
+        def refused(code, pid):
+            reply = self.peer.ask("space.create", {"name": "no", "pid": pid})
+            self.assertError(reply.get("error"), code)
+            return reply["error"]["message"]
+        refused(harness.UNSUPPORTED, self.daemon.process.pid)
+        self.assertIn("kernel thread", refused(harness.UNSUPPORTED, 2))
+        refused(INVALID_PARAM, 1 << 30)
+        zombie = subprocess.Popen(["true"])
+        self.eventually(lambda: open("/proc/%d/stat" % zombie.pid).read().split()[2] == "Z", "a zombie")
+        refused(TARGET_GONE, zombie.pid)
+        zombie.wait()
+        refused(INVALID_PARAM, zombie.pid)
+
+    def test_a_target_that_is_traced_already_is_busy(self):
+        other = self.new_puppet()
+        libc = __import__("ctypes").CDLL(None)
+        self.assertEqual(libc.ptrace(0x4206, other.pid, 0, 0), 0)  # PTRACE_SEIZE
+        reply = self.peer.ask("space.create", {"name": "no", "pid": other.pid})
+        self.assertError(reply.get("error"), BUSY)
+        self.assertIn(str(os.getpid()), reply["error"]["message"])
+
+    def test_nonsense_is_refused_by_its_name(self):
+        for params, param in (({"pid": 1, "command": ["x"]}, "pid"), ({"backend": "ptrace"}, "pid"),
+                              ({"pid": 1, "ram": "1M"}, "ram"), ({"pid": 1, "keep": True}, "keep"),
+                              ({"keep": True}, "keep"), ({"command": []}, "command"), ({"command": [1]}, "command"),
+                              ({"command": "x"}, "command"), ({"pid": 1, "backend": "sim"}, "backend")):
+            reply = self.peer.ask("space.create", dict(params, name="no"))
+            self.assertError(reply.get("error"), INVALID_PARAMS)
+            self.assertEqual(reply["error"]["data"].get("param"), param, params)
+        self.assertError(self.peer.ask("space.create", {"name": "no", "command": ["/no/such/program"]})["error"],
+                         INVALID_PARAM)
+        self.assertError(self.peer.ask("space.create", {"name": "no", "pid": 0})["error"], INVALID_PARAM)
+
+    def test_a_started_program_waits_for_resume_and_dies_with_its_space(self):
+        with tempfile.TemporaryDirectory(prefix="aspace-test-") as folder:
+            mark = os.path.join(folder, "mark")
+            made = self.peer.call("space.create", name="child",
+                                  command=["sh", "-c", "echo here > \"$0\"; exec sleep 1000", mark])
+            self.space = "child"
+            self.assertGreater(made["areas"], 0)
+            reply = self.map(0, 2)
+            self.assertEqual(reply["area"]["flags"], "rw-")
+            time.sleep(0.2)
+            self.assertFalse(os.path.exists(mark))
+            self.call("space.resume")
+            self.eventually(lambda: os.path.exists(mark), "that the program runs")
+            pid = made["pid"]
+            os.kill(pid, 0)
+            self.call("space.destroy")
+            self.eventually(lambda: not os.path.exists("/proc/%d" % pid), "the program's end")
+
+    def test_a_kept_program_outlives_its_space(self):
+        made = self.peer.call("space.create", name="kept", command=["sleep", "1000"], keep=True)
+        self.addCleanup(os.kill, made["pid"], signal.SIGKILL)
+        self.peer.call("space.resume", space="kept")
+        self.peer.call("space.destroy", space="kept")
+        with open("/proc/%d/stat" % made["pid"], encoding="ascii") as file:
+            self.assertIn(file.read().rsplit(")", 1)[1].split()[0], "SR")
+
+
+class Going(Live):
+    def test_after_destroy_no_trace_is_left(self):
+        other = self.new_puppet()
+        other.say("spin(3)")
+        other.say("os.getpid()")
+        before = (other.maps(), other.status("SigBlk"), other.status("SigCgt"), other.status("TracerPid"),
+                  other.status("Threads"), sorted(os.listdir("/proc/%d/fd" % other.pid)))
+        space = self.attach(other.pid)
+        self.peer.call("area.map", space=space, start=hexa(at(0)), size="4K", flags="rw-")
+        self.peer.call("area.unmap", space=space, start=hexa(at(0)), size="4K")
+        self.peer.call("space.destroy", space=space)
+        after = (other.maps(), other.status("SigBlk"), other.status("SigCgt"), other.status("TracerPid"),
+                 other.status("Threads"), sorted(os.listdir("/proc/%d/fd" % other.pid)))
+        self.assertEqual(before, after)
+
+    def test_a_target_outlives_a_daemon_that_is_killed_and_is_cleaned_by_the_next(self):
+        target = self.new_puppet()
+        target.say("os.getpid()")
+        before = target.maps()
+        with tempfile.TemporaryDirectory(prefix="aspace-test-") as folder:
+            for round_ in range(5):
+                daemon = Daemon(path=os.path.join(folder, "s")).start()
+                with Peer(daemon.path) as peer:
+                    peer.call("space.create", name="x", pid=target.pid)
+                    peer.send("".join(harness.request_text("area.map", {"space": "x", "size": "4K", "flags": "r--"}) + "\n"
+                                      for _ in range(50)))
+                    for _ in range(round_ * 9):
+                        peer.line()
+                daemon.kill()
+                self.assertEqual(target.say("%d * 2" % round_), round_ * 2)
+            with Daemon(path=os.path.join(folder, "s2")) as daemon, Peer(daemon.path) as peer:
+                peer.call("space.create", name="x", pid=target.pid)
+                for area in peer.call("area.list", space="x", limit=10000)["areas"]:
+                    start = int(area["start"], 16)
+                    if area["backing"] == "anon" and area["flags"] == "r--" and \
+                            not any(row[0] <= start < row[1] for row in before):
+                        peer.call("area.unmap", space="x", start=area["start"], size=area["size"])
+                peer.call("space.destroy", space="x")
+            self.assertEqual(target.maps(), before)
+            self.assertEqual(target.say("6 * 7"), 42)
+
+    def test_the_daemons_end_leaves_no_trace_either(self):
+        target = self.new_puppet()
+        target.say("os.getpid()")
+        before = target.maps()
+        with Daemon() as daemon, Peer(daemon.path) as peer:
+            peer.call("space.create", name="x", pid=target.pid)
+            peer.call("area.list", space="x")
+            made = peer.call("space.create", name="y", command=["sleep", "1000"])
+        self.assertEqual(target.maps(), before)
+        self.eventually(lambda: not os.path.exists("/proc/%d" % made["pid"]), "the started program's end")
+
+
+class Many(Live):
+    def test_64_live_spaces_at_once(self):
+        puppets = [self.new_puppet() for _ in range(16)]
+        names = []
+        for i in range(64):
+            if i < 16:
+                pid = puppets[i].pid
+                names.append(self.attach(pid))
+            else:
+                name = "child-%d" % i
+                self.peer.call("space.create", name=name, command=["sleep", "1000"])
+                self.addCleanup(lambda name=name: self.peer.ask("space.destroy", {"space": name}))
+                names.append(name)
+        requests = [("area.map", {"space": name, "start": hexa(at(i)), "size": PAGE, "flags": "rw-"})
+                    for i in range(3) for name in names]
+        for reply in self.peer.pipeline(requests):
+            self.assertIn("result", reply)
+        for puppet in puppets:
+            self.assertIn((at(0), at(3)), [row[:2] for row in puppet.maps()])
+            self.assertEqual(puppet.say("3 + 4"), 7)
+
+    def test_a_target_with_threads_is_edited_as_one(self):
+        self.puppet.say("spin(16)")
+        self.map(0, 4)
+        self.call("space.apply", ops=[{"method": "area.unmap", "params": {"start": hexa(at(i)), "size": PAGE}}
+                                      for i in (0, 2)])
+        self.assertEqual(self.kernel(), [(at(1), at(2), "rw-"), (at(3), at(4), "rw-")])
+        self.assertEqual(self.puppet.say("5 + 5"), 10)
+
+    def test_a_target_at_the_limit_of_mappings_is_looked_at_and_told_why_no_more_fits(self):
+        with open("/proc/sys/vm/max_map_count", encoding="ascii") as file:
+            most = int(file.read())
+        if most > 200000:
+            self.skipTest("vm.max_map_count is %d here" % most)
+        made = self.puppet.say("[map_at(%d + 2 * 4096 * i, 4096) for i in range(%d)][-1]" % (PLACE, most))
+        self.assertLess(made, 0)  # the last one is refused
+        self.assertGreaterEqual(self.call("space.info")["areas"], most - 2)
+        error = self.refused(NO_MEMORY, "area.map", start=hexa(PLACE - 64 * PAGE), size=PAGE, flags="r-x")
+        self.assertIn("max_map_count", error["data"]["hint"])
+        self.call("area.unmap", start=hexa(at(0)), size=PAGE)
+        self.map(0, 1, "r-x")
+        fresh = self.new_puppet()
+        fresh.say("[map_at(%d + 2 * 4096 * i, 4096) for i in range(%d)][-1]" % (PLACE, most))
+        reply = self.peer.ask("space.create", {"name": "full", "pid": fresh.pid})
+        if "error" in reply:  # not even the trampoline has room
+            self.assertError(reply["error"], NO_MEMORY)
+            self.assertIn("max_map_count", reply["error"]["data"]["hint"])
+        else:
+            self.peer.call("space.destroy", space="full")
+        self.assertEqual(fresh.say("1 + 2"), 3)
+
+
+class CommandLine(Live):
+    def ctl(self, *words, status=0):
+        done = subprocess.run([ASPACECTL, "--socket", self.daemon.path, *words], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=PATIENCE)
+        self.assertEqual(done.returncode, status, done)
+        return done.stdout + done.stderr
+
+    def test_a_space_is_made_of_a_process_and_shown_with_its_paths(self):
+        out = self.ctl("create", "cli", "--pid", str(self.new_puppet().pid))
+        self.assertIn("ptrace", out)
+        table = self.ctl("areas", "cli")
+        self.assertIn("PATH", table.splitlines()[0])
+        self.assertIn("[stack]", table)
+        self.assertIn("libc", table)
+        self.assertIn("[heap]", self.ctl("find", "cli", [line for line in table.splitlines() if "[heap]" in line][0].split()[0]))
+        self.ctl("map", "cli", "any", "64K", "rw-", "--tag", "t")
+        self.ctl("sync", "cli")
+        self.ctl("destroy", "cli")
+
+    def test_a_command_is_started_held_and_let_go(self):
+        out = json.loads(self.ctl("--json", "create", "cmd", "--", "sh", "-c", "exit 3"))
+        self.assertEqual(out["backend"], "ptrace")
+        self.ctl("map", "cmd", hexa(at(0)), "4K", "rw-")
+        self.ctl("resume", "cmd")
+        self.eventually(lambda: "TargetGone" in self.ctl("info", "cmd", status=1) if not self.alive("cmd") else False,
+                        "the end of the command")
+        self.ctl("destroy", "cmd")
+
+    def alive(self, name):
+        return "error" not in self.peer.ask("space.info", {"space": name})
+
+    def test_a_command_that_is_missing_is_a_usage_error(self):
+        self.assertIn("wants a command", self.ctl("create", "x", "--", status=2))
+        self.assertIn("InvalidParam", self.ctl("create", "x", "--", "/no/such/program", status=1))
+
+
+if __name__ == "__main__":
+    harness.main()
