@@ -104,6 +104,9 @@ struct backend_ops {
      * transaction) and do not overlap it. Part of a transaction. */
     enum aspace_error (*move)(struct backend *backend, const struct area *piece, uint64_t to, struct refusal *why);
 
+    /* Makes `area` real as more of the area that ends where it starts. Part of a transaction. NULL: by map. */
+    enum aspace_error (*grow)(struct backend *backend, const struct area *area, struct refusal *why);
+
     /* Makes [addr, addr + size), inside `area` and not empty, such that a write to it cannot fail. Part of a
      * transaction. Whoever writes to several areas prepares them all twice: what an earlier one found free, a later
      * one may have taken for itself. */
@@ -150,6 +153,15 @@ static inline enum aspace_error backend_map(struct backend *backend, const struc
     if (backend->inject && inject_fires(backend->inject, ASPACE_INJECT_MAP, area->range, why))
         return why->code;
     return backend->ops->map(backend, area, why);
+}
+
+static inline enum aspace_error backend_grow(struct backend *backend, const struct area *area, struct refusal *why)
+{
+    if (!backend->ops->grow)
+        return backend_map(backend, area, why);
+    if (backend->inject && inject_fires(backend->inject, ASPACE_INJECT_MAP, area->range, why))
+        return why->code;
+    return backend->ops->grow(backend, area, why);
 }
 
 static inline enum aspace_error backend_unmap(struct backend *backend, const struct area *piece, struct refusal *why)

@@ -222,7 +222,7 @@ static enum aspace_error apply_move(struct memory_set *set, const struct move *m
         return why->code;
     if (!range_empty(m->cut) && backend_unmap(set->backend, &cut, why))
         return why->code;
-    if (!range_empty(m->grown) && backend_map(set->backend, &grown, why))
+    if (!range_empty(m->grown) && backend_grow(set->backend, &grown, why))
         return why->code;
     return ASPACE_OK;
 }

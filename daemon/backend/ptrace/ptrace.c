@@ -126,6 +126,13 @@ static enum aspace_error target_map(struct backend *backend, const struct area *
     return note(t, &step, why);
 }
 
+static enum aspace_error target_grow(struct backend *backend, const struct area *area, struct refusal *why)
+{
+    struct step step = {.kind = STEP_GROW, .area = *area, .fd = -1};
+
+    return note(target_of(backend), &step, why);
+}
+
 static enum aspace_error target_unmap(struct backend *backend, const struct area *piece, struct refusal *why)
 {
     struct target *t = target_of(backend);
@@ -364,6 +371,7 @@ static const struct backend_ops target_ops = {
     .sync = target_sync,
     .path = target_path,
     .move = target_move,
+    .grow = target_grow,
     .prepare_write = target_prepare_write,
     .read = target_read,
     .write = target_write,

@@ -121,7 +121,7 @@ static void call_mmap(struct settling *s, const struct step *step, int fixed)
     undo(s, SYS_munmap, start_of(area->range), range_bytes(area->range), 0, 0, 0);
 }
 
-/* What grows a mapping that is not plain anonymous memory: its last page is made longer. */
+/* The last page of what is there is made longer: so it stays one mapping. */
 static void call_grow(struct settling *s, const struct step *step)
 {
     struct range range = step->area.range;
@@ -129,14 +129,6 @@ static void call_grow(struct settling *s, const struct step *step)
     call(s, step, SYS_mremap, start_of(range) - ASPACE_PAGE_SIZE, ASPACE_PAGE_SIZE,
          ASPACE_PAGE_SIZE + range_bytes(range), 0, 0, 0);
     undo(s, SYS_munmap, start_of(range), range_bytes(range), 0, 0, 0);
-}
-
-static void call_map(struct settling *s, const struct step *step, int fixed)
-{
-    if (step->fd < 0 && (step->area.attr.backing != ASPACE_BACKING_ANON || step->area.attr.path))
-        call_grow(s, step);
-    else
-        call_mmap(s, step, fixed);
 }
 
 static void call_stash(struct settling *s, const struct step *step)
@@ -191,10 +183,13 @@ static void make_calls(struct settling *s)
         case STEP_UNMAP:
             call_unmaps(s, action);
             if (action->over)
-                call_map(s, action->over, s->stash ? MAP_FIXED_NOREPLACE : MAP_FIXED);
+                call_mmap(s, action->over, s->stash ? MAP_FIXED_NOREPLACE : MAP_FIXED);
             break;
         case STEP_MAP:
-            call_map(s, action->first, MAP_FIXED_NOREPLACE);
+            call_mmap(s, action->first, MAP_FIXED_NOREPLACE);
+            break;
+        case STEP_GROW:
+            call_grow(s, action->first);
             break;
         case STEP_PROTECT:
             call_protect(s, action);
@@ -256,7 +251,8 @@ static enum aspace_error check_stacks(const struct settling *s, struct refusal *
 
     for (size_t i = 0; i < s->t->step_count; i++) {
         const struct step *step = &s->t->steps[i];
-        bool keeps = step->kind == STEP_MAP || (step->kind == STEP_PROTECT && step->flags & ASPACE_WRITE);
+        bool keeps = step->kind == STEP_MAP || step->kind == STEP_GROW ||
+                     (step->kind == STEP_PROTECT && step->flags & ASPACE_WRITE);
 
         for (size_t k = 0; !keeps && k < tracer_threads(tracer); k++) {
             uint64_t pointer = tracer_stack_pointer(tracer, k);

@@ -6,7 +6,7 @@
 #include "ptrace/maps.h"
 #include "ptrace/ptrace.h"
 
-enum step_kind { STEP_MAP, STEP_UNMAP, STEP_PROTECT, STEP_MOVE };
+enum step_kind { STEP_MAP, STEP_GROW, STEP_UNMAP, STEP_PROTECT, STEP_MOVE };
 
 /* What a transaction asks for, noted until it is settled. */
 struct step {
