@@ -178,9 +178,9 @@ static const struct param_spec map_params[] = {
     {PARAM_OVERLAP, TYPE_CHOICE, false, CLI_CHOICE_FLAG, 0, overlap_names, "fail",
      "unmap in the same step what is in the way, instead of refusing"},
     PARAM_OF_POLICY,
-    {PARAM_BACKING, TYPE_CHOICE, false, CLI_OPTION, 0, map_backing_names, NULL,
-     "sim: frames at first access (the default), frames at once, or the physical addresses from pa on; ptrace: "
-     "anonymous memory, or the file that path names"},
+    {PARAM_BACKING, TYPE_CHOICE, false, CLI_OPTION, 0, map_backing_names, "lazy",
+     "sim: frames at first access, frames at once, or the physical addresses from pa on; ptrace: anonymous memory (the "
+     "default there), or the file that path names"},
     {PARAM_PAGE, TYPE_CHOICE, false, CLI_OPTION, 0, page_names, "4K",
      "the size of its pages; start, size and pa are multiples of it. auto: the largest that fit"},
     {PARAM_PA, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL,
