@@ -38,7 +38,7 @@ struct area_map_node *path_to(const struct area_map *map, uint64_t page, struct 
     struct area_map_node *node = map->root;
 
     for (unsigned level = map->height - 1; level; level--) {
-        unsigned at = inner_search(node, page);
+        unsigned at = node == map->root ? root_search(node, page) : inner_search(node, page);
 
         path->node[level] = node;
         path->index[level] = at;
