@@ -25,17 +25,18 @@ size_t area_map_memory(const struct area_map *map)
     return map->nodes.bytes;
 }
 
-/* For an edit of a map that is larger than the cache: all lines of the leaf at once, or it would wait for the keys, then
- * for what belongs to one of them, then for what it shifts. */
-static void leaf_prefetch(const struct area_map_node *leaf)
+/* For an edit: all lines of a node at once, or it would wait for the keys, then for what belongs to one of them, then for
+ * what it shifts. */
+static void node_prefetch(const struct area_map_node *node)
 {
-    for (const char *line = (const char *)leaf; line < (const char *)(leaf + 1); line += 64)
+    for (const char *line = (const char *)node; line < (const char *)(node + 1); line += 64)
         __builtin_prefetch(line);
 }
 
 struct area_map_node *path_to(const struct area_map *map, uint64_t page, struct area_path *path)
 {
     struct area_map_node *node = map->root;
+    unsigned far = map->height > 3 ? 2 : 0; /* the children of levels up to it are in no cache near by */
 
     for (unsigned level = map->height - 1; level; level--) {
         unsigned at = node == map->root ? root_search(node, page) : inner_search(node, page);
@@ -44,9 +45,9 @@ struct area_map_node *path_to(const struct area_map *map, uint64_t page, struct 
         path->index[level] = at;
         node_visit();
         node = node->children[at];
+        if (level <= far)
+            node_prefetch(node);
     }
-    if (map->height > 3)
-        leaf_prefetch(node);
     path->node[0] = node;
     path->index[0] = leaf_search(node, page);
     return node;
