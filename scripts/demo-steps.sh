@@ -6,8 +6,12 @@ set -eu
 : "${ASPACED_SOCKET:?run this under: aspacectl run -- sh $0}"
 
 target=
+victim=
+heard=
 cleanup() {
     [ -z "$target" ] || kill "$target" 2>/dev/null || :
+    [ -z "$victim" ] || kill "$victim" 2>/dev/null || :
+    [ -z "$heard" ] || rm -f "$heard"
 }
 trap cleanup EXIT
 trap 'exit 130' INT
@@ -92,3 +96,51 @@ refused aspacectl map demo "$(at "$start" 0x8000)" 64K rw-
 title 'Areas against page tables against frames'
 step aspacectl check demo
 step aspacectl destroy demo
+
+: "${COUNTER:?the path of examples/counter is wanted for the live act}"
+
+# heard PATTERN: waits until the victim has said it, and shows the line.
+hear() {
+    tries=0
+    while ! grep -m 1 "$1" "$heard"; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 200 ] || {
+            echo "the victim never said \"$1\"" >&2
+            exit 1
+        }
+        sleep 0.05
+    done
+}
+
+title 'And a live one: a program of ours that counts in a page of its own'
+heard=$(mktemp)
+"$COUNTER" 60 >"$heard" &
+victim=$!
+printf '$ %s\n' 'examples/counter &'
+hear page
+page=$(sed -n 's/^page //p' "$heard")
+step aspacectl create live --pid "$victim"
+step aspacectl areas live
+step aspacectl find live "$page"
+
+title 'Its page is taken from it while it runs; it notices at its next write'
+step aspacectl protect live "$page" 4K r--
+hear SIGSEGV
+
+title 'And it is given back: the program goes on where it was'
+step aspacectl protect live "$page" 4K rw-
+hear 'writing again'
+step aspacectl read live "$page" 4
+
+title 'Memory in another process: what VirtualAllocEx does elsewhere'
+printf '$ %s\n' 'aspacectl --json map live any 64K rw- --tag ours'
+reply=$(aspacectl --json map live any 64K rw- --tag ours)
+printf '%s\n' "$reply"
+start=$(printf '%s\n' "$reply" | sed -n 's/^{"start":"\(0x[0-9a-f]*\)".*/\1/p')
+step aspacectl write live "$start" 'hello from outside'
+printf '$ %s\n' "grep ^0*${start#0x}- /proc/$victim/maps"
+grep "^0*${start#0x}-" "/proc/$victim/maps"
+step aspacectl unmap live "$start" 64K
+step aspacectl destroy live
+kill -0 "$victim"
+echo "the program runs on, process $victim"

@@ -9,6 +9,7 @@ need_packages $BUILD_PACKAGES
 build release -DBUILD_TESTING=OFF
 
 PATH=$PWD/build/release/bin:$PATH
-export PATH
+COUNTER=$PWD/build/release/examples/counter
+export PATH COUNTER
 say 'starting a private daemon: aspacectl run -- sh scripts/demo-steps.sh'
 exec aspacectl run -- sh scripts/demo-steps.sh

@@ -97,6 +97,8 @@ struct backend_ops {
      * call. */
     enum aspace_error (*sync)(struct backend *backend, struct range window, bool hold, struct refusal *why,
                               const struct area_list **ret);
+    /* Whether there is a border at the start of `page` between two areas alike that no edit of ours can take away. */
+    bool (*border)(struct backend *backend, uint64_t page);
     /* The text of a path id that sync gave; NULL for 0. */
     const char *(*path)(const struct backend *backend, uint16_t id);
 

@@ -10,7 +10,7 @@
 void memory_set_init(struct memory_set *set, struct range bounds, struct backend *backend, enum aspace_merge merge,
                      size_t max_areas)
 {
-    *set = (struct memory_set){.backend = backend, .merge = merge, .max_areas = max_areas};
+    *set = (struct memory_set){.backend = backend, .merge = merge, .max_areas = max_areas, .lowest = 1};
     area_map_init(&set->map, bounds);
 }
 

@@ -24,6 +24,7 @@ struct memory_set {
     struct backend *backend; /* borrowed */
     enum aspace_merge merge;
     size_t max_areas;
+    uint64_t lowest; /* pages below it are for those who ask for them: 1, so that a null pointer stays one, or more */
     uint64_t generation; /* grows by one with every edit, or transaction, that changed something */
     bool open;           /* a transaction is open */
     struct journal journal;

@@ -154,6 +154,7 @@ enum aspace_error memory_set_merge(struct memory_set *set, struct range range, s
     walk = plan_walk(&plan);
     while (plan_walk_next(&walk, &area)) {
         plan_take(&plan, &area);
+        plan.join = !(set->backend->ops->border && set->backend->ops->border(set->backend, area.range.start));
         if (plan_add(&plan, &area, why))
             return edit_fail(set, &plan, why);
     }

@@ -7,8 +7,8 @@ static struct range placement_window(const struct memory_set *set, const struct 
 
     if (place->has_hint && place->hint > window.start)
         window.start = place->hint;
-    if (!place->has_hint && !place->has_within && window.start == 0)
-        window.start = 1; /* a null pointer stays one unless it is asked for */
+    if (!place->has_hint && !place->has_within && window.start < set->lowest)
+        window.start = set->lowest;
     return window;
 }
 

@@ -33,6 +33,8 @@ enum aspace_error space_create(const struct space_options *options, struct backe
     space->pid = options->pid;
     space->backend = backend;
     memory_set_init(&space->set, options->bounds, backend, options->merge, options->max_areas);
+    if (options->lowest)
+        space->set.lowest = options->lowest;
     *ret = space;
     return ASPACE_OK;
 }

@@ -45,6 +45,7 @@ struct space_options {
     struct range bounds;
     enum aspace_merge merge;
     size_t max_areas;
+    uint64_t lowest; /* see struct memory_set; 0: as it is */
 };
 
 /* Makes a space that owns `backend` from here on, also on failure. NoMemory. Free with space_destroy. */

@@ -60,6 +60,7 @@ enum aspace_error create_live(struct call *call, struct space_options *options, 
         return error;
     options->arch = ptrace_arch();
     options->bounds = ptrace_bounds();
+    options->lowest = ptrace_lowest_page();
     options->pid = (uint64_t)ptrace_pid(*ret);
     return ASPACE_OK;
 }

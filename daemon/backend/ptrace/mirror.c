@@ -196,6 +196,18 @@ enum aspace_error target_sync(struct backend *backend, struct range window, bool
     return error;
 }
 
+/* The kernel keeps neighbours apart that differ in more than is seen: anonymous pages that were moved, madvise. By the
+ * last list of sync, which holds the areas around the page. */
+bool target_border(struct backend *backend, uint64_t page)
+{
+    const struct area_list *found = &target_of(backend)->found;
+
+    for (size_t i = 0; i < found->count; i++)
+        if (found->areas[i].range.start == page)
+            return true;
+    return false;
+}
+
 /* ---- Pages ---- */
 
 /* Documentation/admin-guide/mm/pagemap.rst */

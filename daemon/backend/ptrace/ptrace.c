@@ -20,6 +20,19 @@ struct range ptrace_bounds(void)
     return (struct range){0, UINT64_C(1) << (47 - ASPACE_PAGE_BITS)}; /* TASK_SIZE_MAX, but for its guard page */
 }
 
+uint64_t ptrace_lowest_page(void)
+{
+    FILE *file = fopen("/proc/sys/vm/mmap_min_addr", "re");
+    unsigned long long addr = 0;
+
+    if (file) {
+        if (fscanf(file, "%llu", &addr) != 1)
+            addr = 0;
+        fclose(file);
+    }
+    return page_of((addr > 65536 ? addr : 65536) + ASPACE_PAGE_SIZE - 1);
+}
+
 const char *ptrace_arch(void)
 {
 #if defined(__x86_64__)
@@ -369,6 +382,7 @@ static const struct backend_ops target_ops = {
     .rollback = target_rollback,
     .settle = target_settle,
     .sync = target_sync,
+    .border = target_border,
     .path = target_path,
     .move = target_move,
     .grow = target_grow,

@@ -14,6 +14,9 @@ struct ptrace_options {
 /* The user half of the address space, in pages. The vsyscall page lies above it and is not shown. */
 struct range ptrace_bounds(void);
 
+/* The lowest page that the kernel gives to unprivileged processes (vm.mmap_min_addr), at least 64 KiB. */
+uint64_t ptrace_lowest_page(void);
+
 /* The machine's, as space.info tells it: "x86_64". */
 const char *ptrace_arch(void);
 

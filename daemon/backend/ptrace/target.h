@@ -59,6 +59,7 @@ void target_end(struct target *t);
 enum aspace_error target_settle(struct backend *backend, struct refusal *why);
 enum aspace_error target_sync(struct backend *backend, struct range window, bool hold, struct refusal *why,
                               const struct area_list **ret);
+bool target_border(struct backend *backend, uint64_t page);
 enum aspace_error target_access(struct backend *backend, const struct area *area, uint64_t addr,
                                 enum aspace_access kind, enum aspace_mode mode, struct refusal *why,
                                 struct access *ret);
