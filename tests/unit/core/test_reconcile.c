@@ -88,7 +88,7 @@ static void expect(const struct fixture *f, const char *drawing)
     struct area areas[PAGES];
     size_t count = draw(drawing, areas);
     struct area_cursor cursor;
-    struct area area;
+    struct area area = {{0, 0}, {0}};
     char problem[160];
 
     assert_true(area_map_validate(&f->set.map, problem, sizeof(problem)));
