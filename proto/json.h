@@ -72,8 +72,8 @@ void json_begin_object(struct json_writer *w);
 void json_end_object(struct json_writer *w);
 void json_begin_array(struct json_writer *w);
 void json_end_array(struct json_writer *w);
-/* Names stand as they are given: each is one of ours, of printable ASCII without quote and backslash. */
-void json_name_n(struct json_writer *w, const char *name, size_t size);
+/* A name stands as it is given: one of ours, of printable ASCII without quote and backslash. */
+static inline void json_name(struct json_writer *w, const char *name);
 void json_string(struct json_writer *w, const char *text);
 void json_string_n(struct json_writer *w, const char *text, size_t size);
 void json_bool(struct json_writer *w, bool value);
@@ -110,7 +110,21 @@ static inline bool json_equals(const struct json_doc *doc, uint32_t token, const
 
 static inline void json_name(struct json_writer *w, const char *name)
 {
-    json_name_n(w, name, strlen(name));
+    size_t size = strlen(name);
+    char *p;
+
+    if ((w->failed || w->capacity - w->size < size + 4) && !json_writer_reserve(w, size + 4))
+        return;
+    p = w->data + w->size;
+    *p = ',';
+    p += w->comma;
+    *p++ = '"';
+    memcpy(p, name, size);
+    p += size;
+    *p++ = '"';
+    *p++ = ':';
+    w->size = (size_t)(p - w->data);
+    w->comma = false;
 }
 
 #endif

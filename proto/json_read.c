@@ -41,21 +41,11 @@ static bool grow(struct json_doc *doc)
     return true;
 }
 
-static const unsigned char *no_memory(struct reader *r, const unsigned char *at)
-{
-    wrong(r, at, "out of memory");
-    r->code = ASPACE_NO_MEMORY;
-    return NULL;
-}
-
-/* A token from `start` to `end`; gives `next`. A container's end, count and next are set when it closes. */
-static inline const unsigned char *add_token(struct reader *r, enum json_type type, const unsigned char *start,
-                                             const unsigned char *end, bool escaped, const unsigned char *next)
+static inline void put_token(struct reader *r, enum json_type type, const unsigned char *start,
+                             const unsigned char *end, bool escaped)
 {
     struct json_doc *doc = r->doc;
 
-    if (doc->count == doc->capacity && !grow(doc))
-        return no_memory(r, start);
     doc->tokens[doc->count] = (struct json_token){
         .start = (uint32_t)(start - r->text),
         .end = (uint32_t)(end - r->text),
@@ -64,6 +54,29 @@ static inline const unsigned char *add_token(struct reader *r, enum json_type ty
         .escaped = escaped,
     };
     doc->count++;
+}
+
+/* Apart, so that add_token needs no stack. */
+__attribute__((noinline)) static const unsigned char *grow_and_add(struct reader *r, enum json_type type,
+                                                                   const unsigned char *start, const unsigned char *end,
+                                                                   bool escaped, const unsigned char *next)
+{
+    if (!grow(r->doc)) {
+        wrong(r, start, "out of memory");
+        r->code = ASPACE_NO_MEMORY;
+        return NULL;
+    }
+    put_token(r, type, start, end, escaped);
+    return next;
+}
+
+/* A token from `start` to `end`; gives `next`. A container's end, count and next are set when it closes. */
+static inline const unsigned char *add_token(struct reader *r, enum json_type type, const unsigned char *start,
+                                             const unsigned char *end, bool escaped, const unsigned char *next)
+{
+    if (r->doc->count == r->doc->capacity)
+        return grow_and_add(r, type, start, end, escaped, next);
+    put_token(r, type, start, end, escaped);
     return next;
 }
 
@@ -101,20 +114,31 @@ static const unsigned char *read_special(struct reader *r, const unsigned char *
     return p + size;
 }
 
+/* A string from `start`, of which all is plain up to `p`. */
+__attribute__((noinline)) static const unsigned char *read_long_string(struct reader *r, const unsigned char *start,
+                                                                       const unsigned char *p)
+{
+    bool escaped = false;
+
+    for (;;) {
+        p = read_special(r, p, &escaped);
+        if (!p)
+            return NULL;
+        p += json_plain(p, (size_t)(r->end - p));
+        if (p < r->end && *p == '"')
+            return add_token(r, JSON_STRING, start, p, escaped, p + 1);
+    }
+}
+
 /* From the opening quote. */
 static const unsigned char *read_string(struct reader *r, const unsigned char *p)
 {
     const unsigned char *start = ++p;
-    bool escaped = false;
 
-    for (;;) {
-        p += json_plain(p, (size_t)(r->end - p));
-        if (p < r->end && *p == '"')
-            return add_token(r, JSON_STRING, start, p, escaped, p + 1);
-        p = read_special(r, p, &escaped);
-        if (!p)
-            return NULL;
-    }
+    p += json_plain(p, (size_t)(r->end - p));
+    if (p < r->end && *p == '"')
+        return add_token(r, JSON_STRING, start, p, false, p + 1);
+    return read_long_string(r, start, p);
 }
 
 /* ---- Numbers and words ---- */
@@ -166,7 +190,7 @@ static const unsigned char *read_word(struct reader *r, const unsigned char *p, 
 
 static inline const unsigned char *skip_space(const struct reader *r, const unsigned char *p)
 {
-    while (p < r->end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+    while (p < r->end && *p <= ' ' && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
         p++;
     return p;
 }

@@ -214,20 +214,6 @@ void json_string(struct json_writer *w, const char *text)
     json_string_n(w, text, strlen(text));
 }
 
-void json_name_n(struct json_writer *w, const char *name, size_t size)
-{
-    char *p = item(w, size + 3);
-
-    if (!p)
-        return;
-    *p++ = '"';
-    p = copy(p, name, size);
-    *p++ = '"';
-    *p++ = ':';
-    advance(w, p);
-    w->comma = false;
-}
-
 /* ---- Numbers ---- */
 
 #define DIGITS_MAX 24
@@ -268,10 +254,10 @@ void json_hex(struct json_writer *w, uint64_t value)
     if (!p)
         return;
     p = copy(p, "\"0x", 3);
-    while (count--)
-        *p++ = "0123456789abcdef"[value >> 4 * count & 15];
-    *p++ = '"';
-    advance(w, p);
+    p[count] = '"';
+    advance(w, p + count + 1);
+    for (; count; value >>= 4)
+        p[--count] = "0123456789abcdef"[value & 15];
 }
 
 void json_base64(struct json_writer *w, const void *bytes, size_t size)

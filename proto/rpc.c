@@ -13,15 +13,6 @@ enum member {
         MEMBER_COUNT
 };
 
-static const struct {
-    const char *text;
-    size_t size;
-} member_names[MEMBER_COUNT] = {
-#define X(id, name) {name, sizeof(name) - 1},
-    MEMBER_MAP(X)
-#undef X
-};
-
 /* Token indexes of the members that we know; 0 for those that are not there. */
 struct envelope {
     uint32_t member[MEMBER_COUNT];
@@ -31,11 +22,9 @@ struct envelope {
 
 static enum member member_of(const struct json_doc *doc, uint32_t name)
 {
-    enum member m = MEMBER_JSONRPC;
-
-    while (m < MEMBER_COUNT && !json_equals_n(doc, name, member_names[m].text, member_names[m].size))
-        m++;
-    return m;
+#define X(id, text) json_equals_n(doc, name, text, sizeof(text) - 1) ? MEMBER_##id:
+    return MEMBER_MAP(X) MEMBER_COUNT;
+#undef X
 }
 
 static void read_envelope(const struct json_doc *doc, uint32_t object, struct envelope *ret)
@@ -76,7 +65,7 @@ static bool is_version_2(const struct json_doc *doc, const struct envelope *e)
 
 static bool is_id_name(const struct json_doc *doc, uint32_t name)
 {
-    return name && json_equals(doc, name, member_names[MEMBER_ID].text);
+    return name && member_of(doc, name) == MEMBER_ID;
 }
 
 static enum aspace_error refuse_duplicate(const struct json_doc *doc, uint32_t name, struct refusal *why)

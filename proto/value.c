@@ -7,15 +7,13 @@
 
 /* ---- Numbers ---- */
 
-static int hex_value(char c)
+/* 16 if it is no digit. */
+static unsigned hex_value(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
+    unsigned digit = (unsigned)(unsigned char)c - '0';
+    unsigned letter = ((unsigned)(unsigned char)c | 0x20) - 'a';
+
+    return digit < 10 ? digit : letter < 6 ? letter + 10 : 16;
 }
 
 /* All of the text, at least one digit. */
@@ -24,11 +22,11 @@ static bool read_hex(const char *text, size_t size, uint64_t *ret)
     uint64_t value = 0;
 
     for (size_t i = 0; i < size; i++) {
-        int digit = hex_value(text[i]);
+        unsigned digit = hex_value(text[i]);
 
-        if (digit < 0 || value >> 60)
+        if (digit > 15 || value >> 60)
             return false;
-        value = value << 4 | (uint64_t)digit;
+        value = value << 4 | digit;
     }
     *ret = value;
     return size != 0;

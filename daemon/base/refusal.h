@@ -9,7 +9,6 @@
 
 struct refusal {
     enum aspace_error code;
-    char message[320]; /* one plain sentence with the offending values in it */
     const char *hint;  /* what to do about it; static text or NULL */
     const char *param; /* the parameter that is wrong, as the method table names it; static or NULL */
     bool has_conflict; /* `conflict` is an address inside the area that is in the way */
@@ -19,6 +18,7 @@ struct refusal {
     uint64_t hole_size;
     bool has_operation; /* of a list, the one that was refused, from 0 */
     uint32_t operation;
+    char message[320]; /* one plain sentence with the offending values in it; last, as it need not be cleared */
 };
 
 /* Sets *r afresh to `code` and the formatted message (cut at its array's size) and returns `code`, so that a caller

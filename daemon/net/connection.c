@@ -236,6 +236,7 @@ static void take_messages(struct connection *c)
     const char *text;
     size_t size;
 
+    dispatch_begin(c->net->service);
     while (may_take_more(c)) {
         switch (frame_next(&c->in, &text, &size)) {
         case FRAME_MESSAGE:

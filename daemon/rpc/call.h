@@ -18,10 +18,10 @@ struct call {
     struct space *space;     /* of a METHOD_ON_SPACE method; a handler that destroys it sets NULL */
     struct space *made;      /* by a METHOD_MAKES_SPACE method: the handler sets it, request_finish registers it */
     struct json_writer *out; /* a handler writes the result, one JSON value, here */
-    struct refusal why;
-    enum aspace_error code; /* how it ended */
-    bool reserved;          /* it has a place in the registry for what it makes */
-    uint64_t began;         /* clock_ns() */
+    enum aspace_error code;  /* how it ended */
+    bool reserved;           /* it has a place in the registry for what it makes */
+    uint64_t began;          /* clock_ns() */
+    struct refusal why;      /* last: its message is not cleared before there is one */
 };
 
 /* Writes the result and returns ASPACE_OK, or fills call->why and returns its code (what it wrote is then dropped).

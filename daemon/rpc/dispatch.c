@@ -1,6 +1,9 @@
 /* Dispatch: from a message to its requests, each answered at once or later. */
 #include "rpc/dispatch.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "rpc/exchange.h"
 
@@ -108,11 +111,22 @@ static void answer_now(struct call *call)
     request_finish(call);
 }
 
+/* All is cleared but the refusal's message, which is large and seldom needed. */
+static void begin_call(struct call *call, const struct message *m)
+{
+    memset(call, 0, offsetof(struct call, why.message));
+    call->service = m->service;
+    call->peer = m->peer;
+    call->out = m->out;
+    call->began = m->service->now;
+}
+
 /* One element of a message: whatever stands there. */
 static void answer(struct message *m, uint32_t token)
 {
-    struct call call = {.service = m->service, .peer = m->peer, .out = m->out, .began = clock_ns()};
+    struct call call;
 
+    begin_call(&call, m);
     if (m->exchange) {
         answer_later(m, token);
         return;
@@ -139,8 +153,9 @@ static void answer(struct message *m, uint32_t token)
 /* Past the limit on replies the rest is refused, unexecuted. */
 static void leave_out(struct message *m, uint32_t token)
 {
-    struct call call = {.service = m->service, .out = m->out};
+    struct call call;
 
+    begin_call(&call, m);
     if (read_request(&call, &m->service->doc, token))
         request_leave_out(&call);
 }
@@ -180,6 +195,11 @@ static void refuse_text(struct message *m, enum aspace_error code)
     else
         refuse(&why, code, "%s at byte %zu", doc->error, doc->error_at);
     write_refusal(m->out, NULL, &why);
+}
+
+void dispatch_begin(struct service *service)
+{
+    service->now = clock_ns();
 }
 
 enum dispatched dispatch_message(struct service *service, struct peer *peer, const char *text, size_t size,

@@ -11,6 +11,10 @@ enum dispatched {
     DISPATCHED_LATER,  /* peer->answer will be called, for notifications as well; perhaps it has been already */
 };
 
+/* Before the messages that have come together: the first one's time begins here, each other's when the one before has
+ * been carried out. */
+void dispatch_begin(struct service *service);
+
 /* Carries out the message (a request, notification or batch) of `peer` and appends the reply to `out` as one JSON text.
  * Without a reply, or with one that comes later, `out` is as before (but for what peer->answer added). On lack of memory
  * even for an error reply out->failed is set. */

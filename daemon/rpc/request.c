@@ -228,12 +228,13 @@ static void count(const struct call *call)
 {
     struct method_stats *stats;
 
+    call->service->now = clock_ns();
     if (!call->method) {
         call->service->unreadable++;
         return;
     }
     stats = &call->service->methods[call->method->id];
-    histogram_add(&stats->latency, clock_ns() - call->began);
+    histogram_add(&stats->latency, call->service->now - call->began);
     stats->errors += call->code != ASPACE_OK;
 }
 

@@ -33,6 +33,7 @@ struct service {
     struct workers *workers; /* borrowed; NULL: everything runs on the loop's thread, while the sender waits */
     struct limits limits;
     uint64_t started_ns;
+    uint64_t now;  /* clock_ns() when the last request ended or the last messages came: no second look for the next */
     bool shutdown; /* daemon.shutdown was asked for: finish pending replies and exit */
 
     uint64_t connections_accepted;
