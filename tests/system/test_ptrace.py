@@ -86,6 +86,11 @@ class Puppet:
         self.process.stdout.close()
 
 
+def state_of(pid):
+    with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
+
+
 def at(page):
     return PLACE + page * PAGE
 
@@ -454,7 +459,7 @@ class Coming(Live):
         self.assertIn("kernel", refused(harness.UNSUPPORTED, 2))
         refused(INVALID_PARAM, 1 << 30)
         zombie = subprocess.Popen(["true"])
-        self.eventually(lambda: open("/proc/%d/stat" % zombie.pid).read().split()[2] == "Z", "a zombie")
+        self.eventually(lambda: state_of(zombie.pid) == "Z", "a zombie")
         refused(TARGET_GONE, zombie.pid)
         zombie.wait()
         refused(INVALID_PARAM, zombie.pid)
@@ -614,6 +619,39 @@ class Many(Live):
         else:
             self.peer.call("space.destroy", space="full")
         self.assertEqual(fresh.say("1 + 2"), 3)
+
+
+class Stuck(Live):
+    def test_a_target_that_cannot_be_stopped_holds_up_nobody_and_is_had_again_later(self):
+        target = subprocess.Popen([os.environ["VFORK_PARENT"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  encoding="utf-8")
+        self.addCleanup(target.stdout.close)
+        self.addCleanup(target.stdin.close)
+        self.addCleanup(target.wait)
+        self.addCleanup(target.kill)
+        self.assertEqual(target.stdout.readline(), "ready\n")
+        self.space = self.attach(target.pid)
+        self.map(0, 1)
+        target.stdin.write("4000\n")
+        target.stdin.flush()
+        self.eventually(lambda: state_of(target.pid) == "D", "state D")
+        self.peer.send(harness.request_text("area.map", {"space": self.space, "start": hexa(at(4)), "size": PAGE,
+                                                         "flags": "r--"}, "stuck") + "\n")
+        other = Peer(self.daemon.path)
+        self.addCleanup(other.close)
+        for _ in range(50):
+            other.call("daemon.ping")
+        self.assertTrue(self.peer.quiet(0), "the edit of a stuck target was answered before fifty pings")
+        reply = self.peer.reply()
+        self.assertEqual(reply["id"], "stuck")
+        self.assertError(reply["error"], harness.TIMEOUT)
+        self.assertEqual(self.areas(at(0), at(8)), [(at(0), at(1), "rw-")])  # it can still be looked at
+        self.assertEqual(target.stdout.readline(), "back\n")
+        self.map(4, 1)
+        self.assertEqual(self.areas(at(0), at(8)), [(at(0), at(1), "rw-"), (at(4), at(5), "rw-")])
+        target.stdin.write("1\n")
+        target.stdin.flush()
+        self.assertEqual(target.stdout.readline(), "back\n")
 
 
 class CommandLine(Live):
