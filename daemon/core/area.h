@@ -2,6 +2,7 @@
 #ifndef CORE_AREA_H
 #define CORE_AREA_H
 
+#include "aspace/types.h"
 #include "core/range.h"
 
 struct area_attr {
@@ -24,6 +25,16 @@ static inline bool area_attr_equal(const struct area_attr *a, const struct area_
 {
     return a->delta == b->delta && a->tag == b->tag && a->flags == b->flags && a->backing == b->backing &&
            a->page == b->page && a->path == b->path;
+}
+
+/* The same area at the pages from `to` on: what its pages stand for goes along. */
+static inline struct area area_moved(const struct area *area, uint64_t to)
+{
+    struct area moved = {{to, to + range_pages(area->range)}, area->attr};
+
+    if (area->attr.backing == ASPACE_BACKING_LINEAR || area->attr.backing == ASPACE_BACKING_FILE)
+        moved.attr.delta += area->range.start - to;
+    return moved;
 }
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "core/area.h"
 #include "core/inject.h"
+#include "core/watch.h"
 
 #define WALK_LEVELS_MAX 5
 
@@ -146,15 +147,20 @@ struct backend_ops {
 struct backend {
     const struct backend_ops *ops;
     struct inject *inject; /* faults to inject, the space's; NULL while there are none */
+    struct watch *watch;   /* who is told of each step; NULL while nobody is */
 };
 
-/* ---- Where faults are injected: edits ask the backend through these alone ---- */
+/* ---- Where faults are injected and steps noted: edits ask the backend through these alone ---- */
 
 static inline enum aspace_error backend_map(struct backend *backend, const struct area *area, struct refusal *why)
 {
     if (backend->inject && inject_fires(backend->inject, ASPACE_INJECT_MAP, area->range, why))
         return why->code;
-    return backend->ops->map(backend, area, why);
+    if (backend->ops->map(backend, area, why))
+        return why->code;
+    if (backend->watch)
+        watch_note(backend->watch, ASPACE_EVENT_MAPPED, NULL, area);
+    return ASPACE_OK;
 }
 
 static inline enum aspace_error backend_grow(struct backend *backend, const struct area *area, struct refusal *why)
@@ -163,14 +169,22 @@ static inline enum aspace_error backend_grow(struct backend *backend, const stru
         return backend_map(backend, area, why);
     if (backend->inject && inject_fires(backend->inject, ASPACE_INJECT_MAP, area->range, why))
         return why->code;
-    return backend->ops->grow(backend, area, why);
+    if (backend->ops->grow(backend, area, why))
+        return why->code;
+    if (backend->watch)
+        watch_note(backend->watch, ASPACE_EVENT_MAPPED, NULL, area);
+    return ASPACE_OK;
 }
 
 static inline enum aspace_error backend_unmap(struct backend *backend, const struct area *piece, struct refusal *why)
 {
     if (backend->inject && inject_fires(backend->inject, ASPACE_INJECT_UNMAP, piece->range, why))
         return why->code;
-    return backend->ops->unmap(backend, piece, why);
+    if (backend->ops->unmap(backend, piece, why))
+        return why->code;
+    if (backend->watch)
+        watch_note(backend->watch, ASPACE_EVENT_UNMAPPED, piece, NULL);
+    return ASPACE_OK;
 }
 
 static inline enum aspace_error backend_protect(struct backend *backend, const struct area *piece, uint16_t flags,
@@ -178,7 +192,15 @@ static inline enum aspace_error backend_protect(struct backend *backend, const s
 {
     if (backend->inject && inject_fires(backend->inject, ASPACE_INJECT_PROTECT, piece->range, why))
         return why->code;
-    return backend->ops->protect(backend, piece, flags, why);
+    if (backend->ops->protect(backend, piece, flags, why))
+        return why->code;
+    if (backend->watch) {
+        struct area after = *piece;
+
+        after.attr.flags = flags;
+        watch_note(backend->watch, ASPACE_EVENT_PROTECTED, piece, &after);
+    }
+    return ASPACE_OK;
 }
 
 /* For injection a move is the unmap of the old place, then the map of the new one. */
@@ -190,7 +212,14 @@ static inline enum aspace_error backend_move(struct backend *backend, const stru
     if (backend->inject && (inject_fires(backend->inject, ASPACE_INJECT_UNMAP, piece->range, why) ||
                             inject_fires(backend->inject, ASPACE_INJECT_MAP, new_range, why)))
         return why->code;
-    return backend->ops->move(backend, piece, to, why);
+    if (backend->ops->move(backend, piece, to, why))
+        return why->code;
+    if (backend->watch) {
+        struct area after = area_moved(piece, to);
+
+        watch_note(backend->watch, ASPACE_EVENT_MOVED, piece, &after);
+    }
+    return ASPACE_OK;
 }
 
 static inline enum aspace_error backend_settle(struct backend *backend, struct refusal *why)

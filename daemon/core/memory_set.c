@@ -61,7 +61,7 @@ enum aspace_error edit_fail(struct memory_set *set, struct plan *plan, struct re
 {
     plan_free(plan);
     if (!set->open) /* else all of the transaction goes, by memory_set_rollback */
-        set->backend->ops->rollback(set->backend);
+        undo_steps(set);
     return why->code;
 }
 

@@ -134,6 +134,7 @@ enum aspace_error memory_set_split(struct memory_set *set, uint64_t at, struct r
         edit_reserve(set, &plan, why))
         return edit_fail(set, &plan, why);
     set->sum.split++;
+    note_step(set, ASPACE_EVENT_SPLIT, &area, &plan.pieces[0]);
     *ret_left = plan.pieces[0];
     *ret_right = plan.pieces[1];
     edit_commit(set, &plan);
@@ -153,10 +154,14 @@ enum aspace_error memory_set_merge(struct memory_set *set, struct range range, s
     plan_init(&plan, &set->map, true, range);
     walk = plan_walk(&plan);
     while (plan_walk_next(&walk, &area)) {
+        size_t joined = plan.joined;
+
         plan_take(&plan, &area);
         plan.join = !(set->backend->ops->border && set->backend->ops->border(set->backend, area.range.start));
         if (plan_add(&plan, &area, why))
             return edit_fail(set, &plan, why);
+        if (plan.joined > joined)
+            note_step(set, ASPACE_EVENT_MERGED, &area, &plan.pieces[plan.count - 1]);
     }
     merged = plan.taken - plan.count;
     plan.join = false; /* what lies beyond the range is not asked for */

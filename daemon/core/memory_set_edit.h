@@ -17,6 +17,17 @@ enum aspace_error edit_fail(struct memory_set *set, struct plan *plan, struct re
 enum aspace_error edit_settle(struct memory_set *set, struct refusal *why);
 void edit_commit(struct memory_set *set, struct plan *plan);
 
+/* The backend's steps since the last commit, and the notes of them. */
+void undo_steps(struct memory_set *set);
+
+/* Notes a step that the backend is not asked for. */
+static inline void note_step(struct memory_set *set, enum aspace_event kind, const struct area *before,
+                             const struct area *after)
+{
+    if (set->backend->watch)
+        watch_note(set->backend->watch, kind, before, after);
+}
+
 /* NotFound at the first page of the plan's range that no area holds, if holes are to be refused. */
 enum aspace_error edit_check_holes(const struct plan *plan, enum aspace_holes holes, struct refusal *why);
 

@@ -12,14 +12,23 @@ void memory_set_commit(struct memory_set *set)
     set->open = false;
     set->backend->ops->commit(set->backend);
     set->generation += set->sum.edits != 0;
+    if (set->backend->watch)
+        watch_commit(set->backend->watch, set->generation);
     set->sum = (struct edit_sum){0};
     journal_clear(&set->journal, &set->map);
+}
+
+void undo_steps(struct memory_set *set)
+{
+    set->backend->ops->rollback(set->backend);
+    if (set->backend->watch)
+        watch_rollback(set->backend->watch);
 }
 
 void memory_set_rollback(struct memory_set *set)
 {
     set->open = false;
-    set->backend->ops->rollback(set->backend);
+    undo_steps(set);
     set->sum = (struct edit_sum){0};
     journal_replay(&set->journal, &set->map);
 }
@@ -169,12 +178,11 @@ static enum aspace_error read_move(const struct memory_set *set, const struct mo
     if (pages > PAGE_LIMIT - start)
         return bad_move(why, "new_size", "the new place passes the end of the 64-bit address space");
     kept = pages < range_pages(m->old.range) ? pages : range_pages(m->old.range);
-    m->new = (struct area){{start, start + pages}, m->old.attr};
+    m->new = area_moved(&m->old, start);
+    m->new.range.end = start + pages;
     m->kept = (struct range){m->old.range.start, m->old.range.start + kept};
     m->cut = (struct range){m->kept.end, m->old.range.end};
     m->grown = (struct range){start + kept, m->new.range.end};
-    if (m->new.attr.backing == ASPACE_BACKING_LINEAR || m->new.attr.backing == ASPACE_BACKING_FILE)
-        m->new.attr.delta += m->old.range.start - start;
     return ASPACE_OK;
 }
 

@@ -132,6 +132,29 @@ static struct range differing(const struct area_list *a, const struct area_list 
     return range;
 }
 
+/* Notes what differs: areas that start alike as one drift, any other as one that came or went. */
+static void note_drift(struct watch *watch, const struct area_list *before, const struct area_list *after, size_t first,
+                       size_t same_end, uint64_t generation)
+{
+    size_t old = first;
+    size_t new = first;
+
+    while (old + same_end < before->count || new + same_end < after->count) {
+        const struct area *was = old + same_end < before->count ? &before->areas[old] : NULL;
+        const struct area *is = new + same_end < after->count ? &after->areas[new] : NULL;
+
+        if (was && is && was->range.start < is->range.start)
+            is = NULL;
+        else if (was && is && is->range.start < was->range.start)
+            was = NULL;
+        if (!was || !is || !area_equal(was, is))
+            watch_note(watch, ASPACE_EVENT_DRIFT, was, is);
+        old += was != NULL;
+        new += is != NULL;
+    }
+    watch_commit(watch, generation);
+}
+
 /* Replaces just what differs. */
 static enum aspace_error put(struct memory_set *set, const struct area_list *before, const struct area_list *after,
                              struct refusal *why, bool *ret_changed)
@@ -156,6 +179,8 @@ static enum aspace_error put(struct memory_set *set, const struct area_list *bef
         return refuse_no_memory(why);
     area_map_replace(&set->map, differing(before, after, first, same_end), after->areas + first, count);
     set->generation++;
+    if (set->backend->watch)
+        note_drift(set->backend->watch, before, after, first, same_end, set->generation);
     return ASPACE_OK;
 }
 

@@ -106,6 +106,20 @@ enum aspace_flags {
     X(PROTECT, "protect")                                                                                              \
     X(FRAME, "frame") /* sim: taking a frame, for data or for a page table */
 
+/* What is told of spaces to those who subscribe. */
+#define ASPACE_EVENT_MAP(X)                                                                                            \
+    X(SPACE_CREATED, "space.created")                                                                                  \
+    X(SPACE_DESTROYED, "space.destroyed")                                                                              \
+    X(MAPPED, "area.mapped")                                                                                           \
+    X(UNMAPPED, "area.unmapped")                                                                                       \
+    X(PROTECTED, "area.protected")                                                                                     \
+    X(MOVED, "area.moved")                                                                                             \
+    X(SPLIT, "area.split")                                                                                             \
+    X(MERGED, "area.merged")                                                                                           \
+    X(DRIFT, "drift")             /* ptrace: the target was changed by others */                                       \
+    X(TARGET_EXEC, "target.exec") /* ptrace: it runs another program */                                                \
+    X(TARGET_EXIT, "target.exit") /* ptrace: it is gone */
+
 /* What an injected fault answers: X(IDENTIFIER, "WireName") of aspace/error.h's errors above zero. */
 #define ASPACE_INJECT_ERROR_MAP(X)                                                                                     \
     X(BAD_STATE, "BadState")                                                                                           \
@@ -155,6 +169,9 @@ enum aspace_outcome { ASPACE_OUTCOME_MAP(X) };
 #undef X
 #define X(name, text) ASPACE_INJECT_##name,
 enum aspace_inject_op { ASPACE_INJECT_OP_MAP(X) };
+#undef X
+#define X(name, text) ASPACE_EVENT_##name,
+enum aspace_event { ASPACE_EVENT_MAP(X) ASPACE_EVENT_COUNT };
 #undef X
 
 #endif

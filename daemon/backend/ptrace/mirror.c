@@ -163,9 +163,20 @@ static bool read_some(struct target *t, struct range window, struct refusal *why
 
 /* ---- sync ---- */
 
+enum tracer_fate target_fate(struct target *t)
+{
+    enum tracer_fate fate = tracer_fate(t->tracer);
+
+    if (t->head.watch && fate != TRACER_ALIVE && fate != t->fate_told) {
+        watch_target(t->head.watch, fate == TRACER_EXECED ? ASPACE_EVENT_TARGET_EXEC : ASPACE_EVENT_TARGET_EXIT);
+        t->fate_told = fate;
+    }
+    return fate;
+}
+
 static enum aspace_error check_fate(struct target *t, struct refusal *why)
 {
-    switch (tracer_fate(t->tracer)) {
+    switch (target_fate(t)) {
     case TRACER_ALIVE:
         return ASPACE_OK;
     case TRACER_EXECED:

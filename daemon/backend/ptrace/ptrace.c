@@ -437,11 +437,12 @@ enum aspace_error ptrace_follow(struct backend *backend, struct refusal *why)
     struct target *t = target_of(backend);
     struct maps maps;
 
-    if (tracer_fate(t->tracer) != TRACER_EXECED)
+    if (target_fate(t) != TRACER_EXECED)
         return ASPACE_OK;
     if (tracer_follow(t->tracer, why) || maps_open(tracer_pid(t->tracer), why, &maps))
         return why->code;
     maps_close(&t->maps);
     t->maps = maps;
+    t->fate_told = TRACER_ALIVE; /* the next exec is another one */
     return ASPACE_OK;
 }

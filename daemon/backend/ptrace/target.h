@@ -32,9 +32,10 @@ struct target {
     int statm; /* /proc/PID/statm */
     bool spawned;
     bool keep;
-    bool begun;             /* the target is stopped for a transaction of ours */
-    struct tags paths;      /* texts by path id */
-    struct area_list found; /* what sync gave */
+    enum tracer_fate fate_told; /* the last that was noted */
+    bool begun;                 /* the target is stopped for a transaction of ours */
+    struct tags paths;          /* texts by path id */
+    struct area_list found;     /* what sync gave */
     struct step *steps;
     size_t step_count;
     size_t step_capacity;
@@ -49,6 +50,9 @@ static inline struct target *target_of(struct backend *backend)
 {
     return (struct target *)backend;
 }
+
+/* How it is with the process; its exit or exec is noted, once. mirror.c */
+enum tracer_fate target_fate(struct target *t);
 
 /* Stops the target unless a transaction of ours has. */
 enum aspace_error target_begin(struct target *t, enum tracer_scope scope, struct refusal *why);
