@@ -269,7 +269,7 @@ static double time_bare(const struct sim *sim, const uint64_t *addrs, bool chain
     uint64_t sum = 0;
 
     for (int i = 0; i < WALKS; i++) {
-        uint64_t pa = bare_walk(sim->frames.ram, root, addrs[i] + carry);
+        uint64_t pa = bare_walk(sim->frames.bytes, root, addrs[i] + carry);
 
         sum += pa;
         if (chain)

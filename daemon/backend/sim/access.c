@@ -167,7 +167,7 @@ static enum aspace_error check_writable(const struct sim *sim, const struct area
 
     if (frame_of(sim, page, why, &frame, &any))
         return why->code;
-    if (area->attr.backing != ASPACE_BACKING_LINEAR || !any || sim->frames.info[frame].kind != FRAME_TABLE)
+    if (area->attr.backing != ASPACE_BACKING_LINEAR || !any || frames_kind(&sim->frames, frame) != FRAME_TABLE)
         return ASPACE_OK;
     refuse(why, ASPACE_DENIED, "the frame at physical address 0x%" PRIx64 " holds page tables of this space",
            page_addr(frame));
@@ -233,7 +233,7 @@ enum aspace_error sim_op_write(struct backend *backend, const struct area *area,
 
         if (check_writable(sim, area, page_of(addr), why) || frame_of(sim, page_of(addr), why, &frame, &any))
             return why->code;
-        sim->frames.info[frame].dirty = 1;
+        frames_touch(&sim->frames, frame);
         memcpy((char *)frames_at(&sim->frames, frame) + (addr & OFFSET_MASK), from, piece);
         from += piece;
         addr += piece;

@@ -12,13 +12,16 @@
 /* After so many problems the rest would only repeat them. */
 #define PROBLEMS_MAX 100
 
+/* In place of a number of spaces: the frame was found among the free ones. */
+#define NOTED_FREE UINT16_MAX
+
 struct checker {
     struct sim *sim;
     const struct area_map *map;
     backend_problem_fn *report;
     void *arg;
     unsigned problems;
-    uint8_t *seen; /* a bit for each frame ever handed out */
+    uint16_t *seen; /* of each frame ever handed out: the spaces that it is in use for; or NOTED_FREE */
     uint64_t data;
     uint64_t tables;
 };
@@ -41,21 +44,21 @@ static void problem(struct checker *c, const char *format, ...)
 /* Notes that `frame` is in use as `kind`; false if that cannot be. */
 static bool note_frame(struct checker *c, uint64_t frame, enum frame_kind kind, uint64_t addr)
 {
-    uint8_t bit = (uint8_t)(1u << (frame & 7));
+    const struct frames *frames = &c->sim->frames;
 
-    if (frame >= c->sim->frames.fresh) {
+    if (frame >= frames->ram->fresh) {
         problem(c, "the entry for " ADDR " leads to frame " ADDR ", which was never handed out", addr,
                 page_addr(frame));
         return false;
     }
-    if (c->sim->frames.info[frame].kind != (unsigned)kind)
+    if (frames_kind(frames, frame) != kind)
         problem(c, "frame " ADDR ", in use for " ADDR ", is not marked as %s", page_addr(frame), addr,
                 kind == FRAME_TABLE ? "a page table" : "data");
-    if (c->seen[frame / 8] & bit) {
+    if (c->seen[frame]) {
         problem(c, "frame " ADDR " is in use twice, again for " ADDR, page_addr(frame), addr);
         return false;
     }
-    c->seen[frame / 8] |= bit;
+    c->seen[frame]++;
     if (kind == FRAME_TABLE)
         c->tables++;
     else
@@ -178,38 +181,113 @@ static void check_filled(struct checker *c)
     }
 }
 
-/* The list of free frames: each of them free, each once, and with those in use all that were ever handed out. */
-static void check_free_list(struct checker *c)
-{
-    const struct frames *frames = &c->sim->frames;
-    uint64_t at = frames->free_list;
+/* ---- The other spaces of the family ---- */
 
-    if (frames->freed + frames->data + frames->tables != frames->fresh)
-        problem(c, "of %" PRIu64 " frames ever handed out %" PRIu64 " are in use and %" PRIu64 " free", frames->fresh,
-                frames->data + frames->tables, frames->freed);
-    if (frames->wrong_gives)
-        problem(c, "frames that were not in use were given back %" PRIu64 " times", frames->wrong_gives);
-    for (uint64_t i = 0; i < frames->freed; i++, at = frames->info[at].next) {
-        if (at < frames->fresh && frames->info[at].kind == FRAME_FREE && !(c->seen[at / 8] >> (at & 7) & 1)) {
-            c->seen[at / 8] |= (uint8_t)(1u << (at & 7));
+/* What `count` entries of a table of `level` of `sim` lead to, whatever it is. */
+static void note_entries(struct checker *c, const struct sim *sim, const uint64_t *entries, unsigned level)
+{
+    uint64_t fresh = sim->frames.ram->fresh;
+
+    for (unsigned i = 0; i < ARCH_ENTRIES; i++) {
+        uint64_t frame = arch_frame(sim->arch, entries[i]);
+        bool table = level > 1 && arch_is_table(sim->arch, entries[i]);
+        uint64_t span = table ? 1 : arch_span(level);
+
+        if (!entries[i] || (!table && entries[i] & sim->arch->special) || frame >= fresh || fresh - frame < span)
+            continue;
+        for (uint64_t f = frame; f < frame + span; f++)
+            c->seen[f] += c->seen[f] < NOTED_FREE - 1;
+        if (table)
+            note_entries(c, sim, sim_table(sim, frame), level - 1);
+    }
+}
+
+static void note_others(struct checker *c)
+{
+    const struct frames *frames = c->sim->frames.ram->spaces;
+
+    for (; frames; frames = frames->next) {
+        const struct sim *sim = (const struct sim *)(const void *)((const char *)frames - offsetof(struct sim, frames));
+
+        if (sim == c->sim)
+            continue;
+        c->seen[sim->root]++;
+        note_entries(c, sim, sim_table(sim, sim->root), sim->arch->levels);
+    }
+}
+
+/* ---- What is known of frames ---- */
+
+/* `count` frames from `first` on are said to be free. */
+static void note_free(struct checker *c, uint64_t first, uint64_t count)
+{
+    const struct ram *ram = c->sim->frames.ram;
+
+    if (first > ram->total || count > ram->total - first)
+        problem(c, "frame " ADDR " is among the free ones, and there is no such frame", page_addr(first));
+    for (uint64_t f = first; f < first + count && f < ram->fresh; f++) {
+        if ((ram->state[f] & FRAME_KIND) == FRAME_FREE && !c->seen[f]) {
+            c->seen[f] = NOTED_FREE;
             continue;
         }
-        problem(c, "frame " ADDR " is in the list of free frames, and is in use or there twice", page_addr(at));
+        problem(c, "frame " ADDR " is among the free ones, and is in use or there twice", page_addr(f));
         return;
     }
+}
+
+static void check_free(struct checker *c)
+{
+    const struct ram *ram = c->sim->frames.ram;
+    uint64_t free = ram->hot_count;
+
+    for (unsigned i = 0; i < ram->hot_count; i++)
+        note_free(c, ram->hot[i], 1);
+    for (unsigned order = 0; order < ram->buddy.orders; order++) {
+        for (uint64_t block = 0; buddy_next(&ram->buddy, order, block, &block); block++) {
+            note_free(c, block << order, UINT64_C(1) << order);
+            free += UINT64_C(1) << order;
+        }
+    }
+    if (free + ram->used != ram->total || free != ram->buddy.free + ram->hot_count)
+        problem(c, "of %" PRIu64 " frames %" PRIu64 " are said to be in use, and %" PRIu64 " are free", ram->total,
+                ram->used, free);
+}
+
+/* One that is in use, against the spaces that it was found in. */
+static void check_owners(struct checker *c, uint64_t frame)
+{
+    const struct frames *frames = &c->sim->frames;
+    unsigned owners = 1;
+
+    if (frames_is_shared(frames, frame))
+        owners += frames->note[frame];
+    if (!c->seen[frame])
+        problem(c, "frame " ADDR " is marked as in use, and nothing leads to it", page_addr(frame));
+    else if (c->seen[frame] != owners)
+        problem(c, "frame " ADDR " is said to belong to %u spaces, and %u lead to it", page_addr(frame), owners,
+                c->seen[frame]);
 }
 
 static void check_counts(struct checker *c)
 {
     const struct frames *frames = &c->sim->frames;
+    uint64_t shared = 0;
 
     if (c->tables != frames->tables)
         problem(c, "%" PRIu64 " frames are said to be page tables, and %" PRIu64 " are", frames->tables, c->tables);
     if (c->data != frames->data)
         problem(c, "%" PRIu64 " frames are said to hold data, and %" PRIu64 " are in use", frames->data, c->data);
-    for (uint64_t f = 0; f < frames->fresh; f++)
-        if (frames->info[f].kind != FRAME_FREE && !(c->seen[f / 8] >> (f & 7) & 1))
-            problem(c, "frame " ADDR " is marked as in use, and nothing leads to it", page_addr(f));
+    if (frames->wrong_gives)
+        problem(c, "frames that were not in use were given back %" PRIu64 " times", frames->wrong_gives);
+    for (uint64_t f = 0; f < frames->ram->fresh; f++) {
+        shared += frames_is_shared(frames, f);
+        if (frames_kind(frames, f) != FRAME_FREE)
+            check_owners(c, f);
+        else if (c->seen[f] != NOTED_FREE)
+            problem(c, "frame " ADDR " is marked as free, and is not among the free ones", page_addr(f));
+    }
+    if (shared != frames->ram->shared)
+        problem(c, "%" PRIu64 " frames are said to be shared, and %" PRIu64 " are", frames->ram->shared, shared);
 }
 
 void sim_op_check(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg)
@@ -217,7 +295,7 @@ void sim_op_check(struct backend *backend, const struct area_map *map, backend_p
     struct sim *sim = sim_of(backend);
     struct checker c = {.sim = sim, .map = map, .report = report, .arg = arg};
 
-    c.seen = calloc(sim->frames.fresh / 8 + 1, 1);
+    c.seen = calloc(sim->frames.ram->fresh + 1, sizeof(*c.seen));
     if (!c.seen) {
         report(arg, "the daemon has no memory for the check itself");
         return;
@@ -225,7 +303,8 @@ void sim_op_check(struct backend *backend, const struct area_map *map, backend_p
     note_frame(&c, sim->root, FRAME_TABLE, 0);
     check_table(&c, sim->root, sim->arch->levels, 0);
     check_filled(&c);
+    note_others(&c);
+    check_free(&c);
     check_counts(&c);
-    check_free_list(&c);
     free(c.seen);
 }

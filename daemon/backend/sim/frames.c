@@ -1,8 +1,20 @@
-/* Frames of simulated RAM: a list of those given back, and a watermark above which none was ever handed out. */
+/* Frames of simulated RAM: what each is, whose it is, and the host's memory behind those that nobody has. */
 #include "sim/frames.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+/* Free frames that the host keeps memory for, at most: 16 MiB. */
+#define STALE_MOST 4096
+
+/* So many frames at once fill the hot ones, when they are empty. */
+#define HOT_ORDER 4
+
+/* Eight bytes of `state` at once. */
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/* ---- Life ---- */
 
 static void *reserve(uint64_t size)
 {
@@ -11,108 +23,359 @@ static void *reserve(uint64_t size)
     return at == MAP_FAILED ? NULL : at;
 }
 
+static void release(void *at, uint64_t size)
+{
+    if (at)
+        munmap(at, size);
+}
+
+static void ram_free(struct ram *ram)
+{
+    release(ram->bytes, ram->total << ASPACE_PAGE_BITS);
+    release(ram->state, ram->total);
+    release(ram->note, ram->total * sizeof(*ram->note));
+    free(ram);
+}
+
+static struct ram *ram_new(uint64_t total)
+{
+    struct ram *ram = calloc(1, sizeof(*ram));
+
+    if (!ram)
+        return NULL;
+    ram->total = total;
+    ram->bytes = reserve(total << ASPACE_PAGE_BITS);
+    ram->state = reserve(total);
+    ram->note = reserve(total * sizeof(*ram->note));
+    if (ram->bytes && ram->state && ram->note && buddy_init(&ram->buddy, total))
+        return ram;
+    ram_free(ram);
+    return NULL;
+}
+
+static void enter(struct frames *frames, struct ram *ram)
+{
+    *frames = (struct frames){
+        .ram = ram,
+        .bytes = ram->bytes,
+        .state = ram->state,
+        .note = ram->note,
+        .total = ram->total,
+        .next = ram->spaces,
+    };
+    ram->spaces = frames;
+    ram->space_count++;
+}
+
 bool frames_init(struct frames *frames, uint64_t total)
 {
-    *frames = (struct frames){.total = total};
-    frames->ram = reserve(total << ASPACE_PAGE_BITS);
-    if (!frames->ram)
+    struct ram *ram = ram_new(total);
+
+    if (!ram)
         return false;
-    frames->info = reserve(total * sizeof(struct frame));
-    if (frames->info)
-        return true;
-    munmap(frames->ram, total << ASPACE_PAGE_BITS);
-    return false;
+    enter(frames, ram);
+    return true;
+}
+
+bool frames_join(struct frames *frames, struct frames *other)
+{
+    if (other->ram->space_count == UINT16_MAX)
+        return false;
+    enter(frames, other->ram);
+    return true;
 }
 
 void frames_fini(struct frames *frames)
 {
-    munmap(frames->ram, frames->total << ASPACE_PAGE_BITS);
-    munmap(frames->info, frames->total * sizeof(struct frame));
+    struct ram *ram = frames->ram;
+    struct frames **at = &ram->spaces;
+
+    while (*at != frames)
+        at = &(*at)->next;
+    *at = frames->next;
+    if (--ram->space_count)
+        return;
+    buddy_fini(&ram->buddy);
+    ram_free(ram);
 }
 
-static bool next_free(struct frames *frames, uint64_t *ret)
+/* ---- The host's memory ---- */
+
+/* Gives the host what it holds behind free frames. */
+static void trim(struct ram *ram)
 {
-    if (frames->freed) {
-        frames->freed--;
-        *ret = frames->free_list;
-        frames->free_list = frames->info[*ret].next;
-        return true;
+    uint64_t first = ram->stale_first;
+
+    while (first < ram->stale_end) {
+        uint64_t end = first;
+
+        while (end < ram->stale_end && ram->state[end] == FRAME_DIRTY)
+            ram->state[end++] = FRAME_FREE;
+        if (end > first)
+            madvise(ram->bytes + (first << ASPACE_PAGE_BITS), (end - first) << ASPACE_PAGE_BITS, MADV_DONTNEED);
+        first = end + 1;
     }
-    if (frames->fresh == frames->total)
+    ram->stale = 0;
+}
+
+static void note_stale(struct ram *ram, uint64_t first, uint64_t count, uint64_t dirty)
+{
+    if (!dirty)
+        return;
+    if (!ram->stale || first < ram->stale_first)
+        ram->stale_first = first;
+    if (!ram->stale || first + count > ram->stale_end)
+        ram->stale_end = first + count;
+    ram->stale += dirty;
+    if (ram->stale >= STALE_MOST)
+        trim(ram);
+}
+
+/* ---- Taking ---- */
+
+static void clean(struct ram *ram, uint64_t first, uint64_t count)
+{
+    for (uint64_t i = first; i < first + count; i++) {
+        if (!(ram->state[i] & FRAME_DIRTY))
+            continue;
+        memset(ram->bytes + (i << ASPACE_PAGE_BITS), 0, ASPACE_PAGE_SIZE);
+        ram->stale -= ram->stale > 0;
+    }
+}
+
+/* Whether any of `count` frames from `first` on is dirty. */
+static bool any_dirty(const struct ram *ram, uint64_t first, uint64_t count)
+{
+    const uint8_t *state = ram->state + first;
+    uint64_t word;
+    uint64_t all = 0;
+    uint64_t i = 0;
+
+    for (; i + sizeof(word) <= count; i += sizeof(word)) {
+        memcpy(&word, state + i, sizeof(word));
+        all |= word;
+    }
+    for (; i < count; i++)
+        all |= state[i];
+    return all & FRAME_DIRTY * EACH_BYTE;
+}
+
+/* Frames that were just found free are the space's. */
+static void hand_out(struct frames *frames, enum frame_kind kind, uint64_t first, uint64_t count)
+{
+    struct ram *ram = frames->ram;
+
+    if (any_dirty(ram, first, count))
+        clean(ram, first, count);
+    memset(ram->state + first, (int)kind, count);
+    ram->used += count;
+    if (first + count > ram->fresh)
+        ram->fresh = first + count;
+    if (kind == FRAME_TABLE)
+        frames->tables += count;
+    else
+        frames->data += count;
+}
+
+/* Lowest last, for that is taken first. */
+static bool fill_hot(struct ram *ram)
+{
+    uint64_t first;
+    uint64_t count = buddy_take_some(&ram->buddy, UINT64_C(1) << HOT_ORDER, &first);
+
+    while (count)
+        ram->hot[ram->hot_count++] = (uint32_t)(first + --count);
+    return ram->hot_count;
+}
+
+static bool next_free(struct ram *ram, uint64_t *ret)
+{
+    if (!ram->hot_count && !fill_hot(ram))
         return false;
-    *ret = frames->fresh++;
+    *ret = ram->hot[--ram->hot_count];
     return true;
 }
 
 bool frames_take(struct frames *frames, enum frame_kind kind, uint64_t *ret)
 {
-    struct frame *info;
-
-    if (!next_free(frames, ret))
+    if (!next_free(frames->ram, ret))
         return false;
-    info = &frames->info[*ret];
-    if (info->dirty)
-        memset(frames_at(frames, *ret), 0, ASPACE_PAGE_SIZE);
-    *info = (struct frame){.kind = kind, .dirty = kind == FRAME_TABLE};
-    if (kind == FRAME_TABLE)
-        frames->tables++;
-    else
-        frames->data++;
+    hand_out(frames, kind, *ret, 1);
+    frames->note[*ret] = 0;
     return true;
 }
 
-void frames_give(struct frames *frames, uint64_t frame)
+bool frames_take_raw_table(struct frames *frames, uint64_t *ret)
 {
-    struct frame *info = &frames->info[frame];
-
-    if (frame >= frames->total || info->kind == FRAME_FREE) {
-        frames->wrong_gives++;
-        return;
-    }
-    if (info->kind == FRAME_TABLE)
-        frames->tables--;
-    else
-        frames->data--;
-    *info = (struct frame){.kind = FRAME_FREE, .dirty = info->dirty, .next = (uint32_t)frames->free_list};
-    frames->free_list = frame;
-    frames->freed++;
+    if (!next_free(frames->ram, ret))
+        return false;
+    frames->ram->stale -= frames->ram->stale > 0 && frames->state[*ret] & FRAME_DIRTY;
+    frames->state[*ret] = FRAME_FREE;
+    hand_out(frames, FRAME_TABLE, *ret, 1);
+    frames->note[*ret] = 0;
+    return true;
 }
 
-uint64_t frames_take_some(struct frames *frames, enum frame_kind kind, uint64_t want, uint64_t *ret_first)
+/* The hot ones back among the others, the first `count` of them. */
+static void cool(struct ram *ram, unsigned count)
 {
-    uint64_t count = 0;
-    uint64_t frame;
-
-    if (frames->freed || want == 1)
-        return frames_take(frames, kind, ret_first);
-    *ret_first = frames->fresh;
-    while (count < want && frames_take(frames, kind, &frame))
-        count++;
-    return count;
+    for (unsigned i = 0; i < count; i++)
+        buddy_give(&ram->buddy, ram->hot[i], 1);
+    ram->hot_count -= count;
+    memmove(ram->hot, ram->hot + count, ram->hot_count * sizeof(*ram->hot));
 }
 
 bool frames_take_run(struct frames *frames, enum frame_kind kind, unsigned order, uint64_t *ret)
 {
-    uint64_t size = UINT64_C(1) << order;
-    uint64_t first = (frames->fresh + size - 1) & ~(size - 1);
+    struct ram *ram = frames->ram;
 
-    if (first > frames->total || frames->total - first < size)
-        return false;
-    while (frames->fresh < first) { /* what lies before the aligned piece is free for others */
-        frames->info[frames->fresh] = (struct frame){.kind = FRAME_FREE, .next = (uint32_t)frames->free_list};
-        frames->free_list = frames->fresh++;
-        frames->freed++;
+    if (!buddy_take(&ram->buddy, order, ret)) {
+        cool(ram, ram->hot_count);
+        if (!buddy_take(&ram->buddy, order, ret))
+            return false;
     }
-    *ret = first;
-    for (uint64_t i = 0; i < size; i++)
-        frames->info[first + i] = (struct frame){.kind = kind};
-    frames->fresh += size;
-    frames->data += size;
+    hand_out(frames, kind, *ret, UINT64_C(1) << order);
     return true;
+}
+
+uint64_t frames_take_some(struct frames *frames, enum frame_kind kind, uint64_t want, uint64_t *ret_first)
+{
+    uint64_t count = want > 1 ? buddy_take_some(&frames->ram->buddy, want, ret_first) : 0;
+
+    if (!count)
+        return frames_take(frames, kind, ret_first);
+    hand_out(frames, kind, *ret_first, count);
+    return count;
+}
+
+/* ---- Giving ---- */
+
+static void take_back_one(struct ram *ram, uint64_t frame)
+{
+    if (ram->hot_count == FRAMES_HOT)
+        cool(ram, FRAMES_HOT / 2);
+    ram->hot[ram->hot_count++] = (uint32_t)frame;
+}
+
+/* Frames whose state says already that they are free. */
+static void take_back(struct ram *ram, uint64_t first, uint64_t count, uint64_t dirty)
+{
+    ram->used -= count;
+    if (count == 1)
+        take_back_one(ram, first);
+    else if (count)
+        buddy_give(&ram->buddy, first, count);
+    note_stale(ram, first, count, dirty);
+}
+
+/* Nothing but zeros is in a table without live entries. */
+static void give_table(struct frames *frames, uint64_t frame)
+{
+    bool dirty = frames->note[frame] != 0;
+
+    frames->tables--;
+    frames->state[frame] = dirty ? FRAME_DIRTY : FRAME_FREE;
+    take_back(frames->ram, frame, 1, dirty);
+}
+
+void frames_give(struct frames *frames, uint64_t frame)
+{
+    if (frame < frames->total && frames_kind(frames, frame) == FRAME_TABLE)
+        give_table(frames, frame);
+    else
+        frames_give_run(frames, frame, 1);
+}
+
+/* Marks frames free, from `first` on and at most `count`, up to the first that is not data of this space alone; how
+ * many, and how many of these are dirty. */
+static uint64_t set_free(struct frames *frames, uint64_t first, uint64_t count, uint64_t *ret_dirty)
+{
+    uint8_t *state = frames->state + first;
+    uint64_t dirty = 0;
+    uint64_t i = 0;
+
+    while (i < count) {
+        uint64_t word;
+
+        if (count - i >= sizeof(word)) {
+            memcpy(&word, state + i, sizeof(word));
+            if ((word & ~(FRAME_DIRTY * EACH_BYTE)) == FRAME_DATA * EACH_BYTE) {
+                word &= FRAME_DIRTY * EACH_BYTE;
+                memcpy(state + i, &word, sizeof(word));
+                dirty += (unsigned)__builtin_popcountll(word);
+                i += sizeof(word);
+                continue;
+            }
+        }
+        if ((state[i] & ~FRAME_DIRTY) != FRAME_DATA)
+            break;
+        state[i] &= FRAME_DIRTY;
+        dirty += state[i++] != 0;
+    }
+    *ret_dirty = dirty;
+    return i;
+}
+
+/* A frame that is not data of this space alone. */
+static void give_odd(struct frames *frames, uint64_t frame)
+{
+    if ((frames->state[frame] & ~FRAME_DIRTY) != (FRAME_DATA | FRAME_SHARED)) {
+        frames->wrong_gives++;
+        return;
+    }
+    frames->data--;
+    if (--frames->note[frame])
+        return;
+    frames->state[frame] &= (uint8_t)~FRAME_SHARED;
+    frames->ram->shared--;
 }
 
 void frames_give_run(struct frames *frames, uint64_t first, uint64_t count)
 {
-    for (uint64_t i = 0; i < count; i++)
-        frames_give(frames, first + i);
+    if (first >= frames->total || count > frames->total - first) {
+        frames->wrong_gives++;
+        return;
+    }
+    while (count) {
+        uint64_t dirty;
+        uint64_t done = set_free(frames, first, count, &dirty);
+
+        frames->data -= done;
+        take_back(frames->ram, first, done, dirty);
+        if (done < count)
+            give_odd(frames, first + done++);
+        first += done;
+        count -= done;
+    }
+}
+
+/* ---- Sharing ---- */
+
+void frames_share_run(struct frames *frames, uint64_t first, uint64_t count)
+{
+    uint8_t *state = frames->state + first;
+    uint16_t *note = frames->note + first;
+    uint64_t newly = 0;
+    uint64_t i = 0;
+
+    for (uint64_t word; i + sizeof(word) <= count; i += sizeof(word)) {
+        static const uint16_t ones[sizeof(word)] = {1, 1, 1, 1, 1, 1, 1, 1};
+
+        memcpy(&word, state + i, sizeof(word));
+        if (word & FRAME_SHARED * EACH_BYTE)
+            break;
+        word |= FRAME_SHARED * EACH_BYTE;
+        memcpy(state + i, &word, sizeof(word));
+        memcpy(note + i, ones, sizeof(ones));
+        newly += sizeof(word);
+    }
+    for (; i < count; i++) {
+        bool shared = state[i] & FRAME_SHARED;
+
+        note[i] = (uint16_t)(shared ? note[i] + 1 : 1);
+        state[i] |= FRAME_SHARED;
+        newly += !shared;
+    }
+    frames->ram->shared += newly;
+    frames->data += count;
 }

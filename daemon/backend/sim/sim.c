@@ -152,6 +152,7 @@ static void op_count_frames(struct backend *backend, struct frame_counts *ret)
         .used = frames->data + frames->tables,
         .data = frames->data,
         .tables = frames->tables,
+        .shared = frames->ram->shared,
     };
 }
 

@@ -250,8 +250,9 @@ struct machine_image {
     uint64_t fresh;
     uint64_t data;
     uint64_t tables;
-    struct frame *info; /* of the frames below fresh */
-    uint8_t *bytes;     /* their contents */
+    uint8_t *state; /* of the frames below fresh */
+    uint16_t *note;
+    uint8_t *bytes; /* their contents */
 };
 
 struct machine_image *machine_photograph(struct machine *m)
@@ -260,18 +261,15 @@ struct machine_image *machine_photograph(struct machine *m)
     struct machine_image *image = malloc(sizeof(*image));
 
     assert_non_null(image);
-    *image = (struct machine_image){.fresh = frames->fresh, .data = frames->data, .tables = frames->tables};
-    image->info = malloc(frames->fresh * sizeof(*image->info));
-    image->bytes = malloc(frames->fresh * ASPACE_PAGE_SIZE);
-    assert_true(image->info && image->bytes);
-    memcpy(image->info, frames->info, frames->fresh * sizeof(*image->info));
-    memcpy(image->bytes, frames->ram, frames->fresh * ASPACE_PAGE_SIZE);
+    *image = (struct machine_image){.fresh = frames->ram->fresh, .data = frames->data, .tables = frames->tables};
+    image->state = malloc(image->fresh);
+    image->note = malloc(image->fresh * sizeof(*image->note));
+    image->bytes = malloc(image->fresh * ASPACE_PAGE_SIZE);
+    assert_true(image->state && image->note && image->bytes);
+    memcpy(image->state, frames->state, image->fresh);
+    memcpy(image->note, frames->note, image->fresh * sizeof(*image->note));
+    memcpy(image->bytes, frames->bytes, image->fresh * ASPACE_PAGE_SIZE);
     return image;
-}
-
-static bool used(const struct frame *info)
-{
-    return info->kind != FRAME_FREE;
 }
 
 /* Frames that were free may have been taken and given back meanwhile; nothing else may have changed. */
@@ -282,15 +280,14 @@ void machine_expect_same(struct machine *m, struct machine_image *image)
     assert_int_equal(frames->data, image->data);
     assert_int_equal(frames->tables, image->tables);
     assert_int_equal(m->sim->logged, 0);
-    for (uint64_t f = 0; f < frames->fresh; f++) {
-        const struct frame *now = &frames->info[f];
-
-        if (f >= image->fresh || !used(&image->info[f])) {
-            assert_int_equal(now->kind, FRAME_FREE);
+    for (uint64_t f = 0; f < frames->ram->fresh; f++) {
+        if (f >= image->fresh || (image->state[f] & FRAME_KIND) == FRAME_FREE) {
+            assert_int_equal(frames_kind(frames, f), FRAME_FREE);
             continue;
         }
-        assert_int_equal(now->kind, image->info[f].kind);
-        assert_int_equal(now->live, image->info[f].live);
+        assert_int_equal(frames_kind(frames, f), image->state[f] & FRAME_KIND);
+        if (frames_kind(frames, f) == FRAME_TABLE)
+            assert_int_equal(frames_live(frames, f), image->note[f]);
         assert_memory_equal(frames_at(frames, f), image->bytes + f * ASPACE_PAGE_SIZE, ASPACE_PAGE_SIZE);
     }
     machine_forget_image(image);
@@ -298,7 +295,8 @@ void machine_expect_same(struct machine *m, struct machine_image *image)
 
 void machine_forget_image(struct machine_image *image)
 {
-    free(image->info);
+    free(image->state);
+    free(image->note);
     free(image->bytes);
     free(image);
 }

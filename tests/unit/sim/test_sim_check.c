@@ -204,29 +204,24 @@ static void a_table_that_leads_back_to_the_root_is_told_and_not_followed(void **
 
 /* ---- what is known of frames ---- */
 
-static struct frame *info_of(struct machine *m, uint64_t frame)
-{
-    return &m->sim->frames.info[frame];
-}
-
 static void a_wrong_kind_of_frame_is_told(void **state)
 {
     struct machine m;
-    uint64_t data;
-    uint64_t table;
+    uint8_t *data;
+    uint8_t *table;
 
     (void)state;
     open_sound(&m);
-    data = page_of(machine_entry(&m, EAGER) & FRAME_MASK);
-    table = table_of(&m, EAGER, 1);
-    info_of(&m, data)->kind = FRAME_TABLE;
+    data = &m.sim->frames.state[page_of(machine_entry(&m, EAGER) & FRAME_MASK)];
+    table = &m.sim->frames.state[table_of(&m, EAGER, 1)];
+    *data = FRAME_TABLE;
     machine_expect_problem(&m, "in use for 0x200000, is not marked as data");
-    info_of(&m, data)->kind = FRAME_FREE;
+    *data = FRAME_FREE;
     machine_expect_problem(&m, "in use for 0x200000, is not marked as data");
-    info_of(&m, data)->kind = FRAME_DATA;
-    info_of(&m, table)->kind = FRAME_DATA;
+    *data = FRAME_DATA;
+    *table = FRAME_DATA;
     machine_expect_problem(&m, "in use for 0x200000, is not marked as a page table");
-    info_of(&m, table)->kind = FRAME_TABLE;
+    *table = FRAME_TABLE;
     close_sound(&m);
 }
 
@@ -253,12 +248,35 @@ static void wrong_counts_of_frames_are_told(void **state)
     open_sound(&m);
     plant(&m, &m.sim->frames.data, 99, "99 frames are said to hold data");
     plant(&m, &m.sim->frames.tables, 98, "98 frames are said to be page tables");
-    plant(&m, &m.sim->frames.freed, 0, "0 free");
+    plant(&m, &m.sim->frames.ram->used, 97, "97 are said to be in use");
+    plant(&m, &m.sim->frames.ram->shared, 96, "96 frames are said to be shared");
     plant(&m, &m.sim->frames.wrong_gives, 3, "were given back 3 times");
     close_sound(&m);
 }
 
-static void a_frame_in_use_that_is_in_the_free_list_is_told(void **state)
+static void a_frame_in_use_that_is_among_the_free_ones_is_told(void **state)
+{
+    struct machine m;
+    uint32_t *hot;
+    uint32_t was;
+
+    (void)state;
+    open_sound(&m);
+    assert_true(m.sim->frames.ram->hot_count >= 2);
+    hot = m.sim->frames.ram->hot;
+    was = hot[0];
+    hot[0] = (uint32_t)page_of(machine_entry(&m, EAGER) & FRAME_MASK);
+    machine_expect_problem(&m, "is among the free ones, and is in use");
+    hot[0] = UINT32_MAX;
+    machine_expect_problem(&m, "is among the free ones, and there is no such frame");
+    hot[0] = hot[1];
+    machine_expect_problem(&m, "or there twice");
+    machine_expect_problem(&m, "is marked as free, and is not among the free ones");
+    hot[0] = was;
+    close_sound(&m);
+}
+
+static void a_wrong_number_of_owners_is_told(void **state)
 {
     struct machine m;
     uint64_t data;
@@ -266,25 +284,10 @@ static void a_frame_in_use_that_is_in_the_free_list_is_told(void **state)
     (void)state;
     open_sound(&m);
     data = page_of(machine_entry(&m, EAGER) & FRAME_MASK);
-    plant(&m, &m.sim->frames.free_list, data, "is in the list of free frames, and is in use");
-    plant(&m, &m.sim->frames.free_list, 1000, "frame 0x3e8000 is in the list of free frames");
-    close_sound(&m);
-}
-
-static void a_frame_that_is_in_the_free_list_twice_is_told(void **state)
-{
-    struct machine m;
-    struct frame *info;
-    uint32_t next;
-
-    (void)state;
-    open_sound(&m);
-    assert_true(m.sim->frames.freed >= 2);
-    info = info_of(&m, m.sim->frames.free_list);
-    next = info->next;
-    info->next = (uint32_t)m.sim->frames.free_list;
-    machine_expect_problem(&m, "or there twice");
-    info->next = next;
+    m.sim->frames.state[data] |= FRAME_SHARED;
+    m.sim->frames.note[data] = 2;
+    machine_expect_problem(&m, "is said to belong to 3 spaces, and 1 lead to it");
+    m.sim->frames.state[data] &= (uint8_t)~FRAME_SHARED;
     close_sound(&m);
 }
 
@@ -296,12 +299,12 @@ static void a_wrong_live_count_is_told(void **state)
     (void)state;
     open_sound(&m);
     table = table_of(&m, EAGER, 1);
-    info_of(&m, table)->live = 5;
+    m.sim->frames.note[table] = 5;
     machine_expect_problem(&m, "is said to have 5 entries and has 4");
-    info_of(&m, table)->live = 4;
-    info_of(&m, m.sim->root)->live = 1;
+    m.sim->frames.note[table] = 4;
+    m.sim->frames.note[m.sim->root] = 1;
     machine_expect_problem(&m, "the table at 0x0 is said to have 1 entries and has 2");
-    info_of(&m, m.sim->root)->live = 2;
+    m.sim->frames.note[m.sim->root] = 2;
     close_sound(&m);
 }
 
@@ -319,11 +322,11 @@ static void an_empty_table_that_was_left_is_told(void **state)
     entry = entry_at(&m, LAZY, 1); /* its only one */
     old = *entry;
     *entry = 0;
-    info_of(&m, table)->live = 0;
+    m.sim->frames.note[table] = 0;
     snprintf(text, sizeof(text), "the table at 0x%" PRIx64 " is empty and still there", page_addr(table));
     machine_expect_problem(&m, text);
     *entry = old;
-    info_of(&m, table)->live = 1;
+    m.sim->frames.note[table] = 1;
     close_sound(&m);
 }
 
@@ -367,17 +370,14 @@ static void a_table_entry_that_leads_to_no_table_is_told(void **state)
 static void a_frame_given_back_twice_is_counted_and_harms_nothing(void **state)
 {
     struct machine m;
-    uint64_t free_frame;
-    uint64_t freed;
+    uint64_t free;
 
     (void)state;
     open_sound(&m);
-    free_frame = m.sim->frames.free_list;
-    freed = m.sim->frames.freed;
-    frames_give(&m.sim->frames, free_frame);
+    free = frames_free(&m.sim->frames);
+    frames_give(&m.sim->frames, m.sim->frames.ram->hot[0]);
     frames_give(&m.sim->frames, m.sim->frames.total); /* and one that there is not */
-    assert_int_equal(m.sim->frames.freed, freed);
-    assert_int_equal(m.sim->frames.free_list, free_frame);
+    assert_int_equal(frames_free(&m.sim->frames), free);
     machine_expect_problem(&m, "were given back 2 times");
     m.sim->frames.wrong_gives = 0;
     close_sound(&m);
@@ -391,7 +391,7 @@ static void a_frame_given_back_while_it_is_mapped_is_told(void **state)
     open_sound(&m);
     frames_give(&m.sim->frames, page_of(machine_entry(&m, EAGER) & FRAME_MASK));
     machine_expect_problem(&m, "in use for 0x200000, is not marked as data");
-    machine_expect_problem(&m, "is in the list of free frames, and is in use or there twice");
+    machine_expect_problem(&m, "is among the free ones, and is in use or there twice");
     machine_close(&m);
 }
 
@@ -498,8 +498,8 @@ int main(void)
         cmocka_unit_test(a_wrong_kind_of_frame_is_told),
         cmocka_unit_test(a_leaked_frame_is_told),
         cmocka_unit_test(wrong_counts_of_frames_are_told),
-        cmocka_unit_test(a_frame_in_use_that_is_in_the_free_list_is_told),
-        cmocka_unit_test(a_frame_that_is_in_the_free_list_twice_is_told),
+        cmocka_unit_test(a_frame_in_use_that_is_among_the_free_ones_is_told),
+        cmocka_unit_test(a_wrong_number_of_owners_is_told),
         cmocka_unit_test(a_wrong_live_count_is_told),
         cmocka_unit_test(an_empty_table_that_was_left_is_told),
         cmocka_unit_test(an_entry_to_a_frame_that_was_never_handed_out_is_told),

@@ -69,7 +69,7 @@ static void a_leaf_table_is_made_once_and_shares_what_is_above_it(void **state)
         assert_int_equal(table == first, steps[i].page < SPAN2);
         machine_expect_frames(&m, 0, steps[i].tables);
     }
-    assert_int_equal(m.sim->frames.info[m.sim->root].live, 2);
+    assert_int_equal(frames_live(&m.sim->frames, m.sim->root), 2);
     machine_close(&m);
 }
 
@@ -161,7 +161,7 @@ static void cutting_a_whole_area_takes_all_tables_but_the_root(void **state)
     (void)state;
     machine_unmap(&m, area, area.range.start, range_pages(area.range));
     machine_expect_frames(&m, 0, 1);
-    assert_int_equal(m.sim->frames.info[m.sim->root].live, 0);
+    assert_int_equal(frames_live(&m.sim->frames, m.sim->root), 0);
     machine_expect_sound(&m);
     machine_close(&m);
 }
