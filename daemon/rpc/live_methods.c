@@ -89,7 +89,7 @@ enum aspace_error request_sync(struct call *call)
 {
     struct backend *backend = call->space->backend;
     const struct backend_ops *ops = backend->ops;
-    bool transaction = call->method->traits & METHOD_MANY;
+    bool transaction = call->method->traits & METHOD_MANY || call->method->id == METHOD_SPACE_CHECK;
     struct area area;
 
     if (ops->thread_spent && ops->thread_spent(backend) && ops->adopt(backend, &call->why))

@@ -126,6 +126,7 @@ enum aspace_error space_check_method(struct call *call)
     json_name(call->out, "problems");
     json_begin_array(call->out);
     space_check(call->space, write_problem, &problems);
+    call->space->backend->ops->rollback(call->space->backend); /* a live target has stood still for it */
     json_end_array(call->out);
     json_name(call->out, "ok");
     json_bool(call->out, !problems.any);
