@@ -2,7 +2,9 @@
 #include "daemon/config.h"
 
 #include <getopt.h>
+#include <grp.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +13,16 @@
 #include "proto/methods.h"
 
 #define DEFAULT_MODE 0600
+/* The mode when others are let in by name: who they are is then looked at when they connect. */
+#define OPEN_MODE        0666
+#define LIMIT_OPTION_MAX 40
 
 enum option_id {
     OPTION_SOCKET = 256,
     OPTION_MODE,
+    OPTION_ALLOW_UID,
+    OPTION_ALLOW_GID,
+    OPTION_READ_ONLY_GID,
     OPTION_READY_FD,
     OPTION_LOG_LEVEL,
     OPTION_HELP,
@@ -32,22 +40,30 @@ enum limit_id {
 static const struct option options[] = {
     {"socket", required_argument, NULL, OPTION_SOCKET},
     {"mode", required_argument, NULL, OPTION_MODE},
+    {"allow-uid", required_argument, NULL, OPTION_ALLOW_UID},
+    {"allow-gid", required_argument, NULL, OPTION_ALLOW_GID},
+    {"read-only-gid", required_argument, NULL, OPTION_READ_ONLY_GID},
     {"ready-fd", required_argument, NULL, OPTION_READY_FD},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
-#define X(name, value, least, most, text) {"max-" #name, required_argument, NULL, OPTION_LIMIT + LIMIT_##name},
-    LIMIT_MAP(X)
-#undef X
-        {"help", no_argument, NULL, OPTION_HELP},
+    {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
-    {NULL, 0, NULL, 0},
 };
+#define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
+
+/* The option of a limit: --max-user-spaces for user_spaces. */
+static void limit_option(const char *name, char *buffer, size_t size)
+{
+    snprintf(buffer, size, "max-%s", name);
+    for (char *at = strchr(buffer, '_'); at; at = strchr(at, '_'))
+        *at = '-';
+}
 
 static void print_limit(const char *name, uint64_t value, const char *text)
 {
-    char option[40];
+    char option[LIMIT_OPTION_MAX];
 
-    snprintf(option, sizeof(option), "--max-%s N", name);
-    printf("  %-20s %s (%" PRIu64 ")\n", option, text, value);
+    limit_option(name, option, sizeof(option));
+    printf("  --%-22s %s (%" PRIu64 ")\n", strcat(option, " N"), text, value);
 }
 
 static void print_help(void)
@@ -61,13 +77,17 @@ static void print_help(void)
            "  --socket PATH        the Unix socket to listen on; else $ASPACED_SOCKET, else\n"
            "                       $XDG_RUNTIME_DIR/aspaced.sock, else /run/aspaced/aspaced.sock for root,\n"
            "                       else /tmp/aspaced-UID/aspaced.sock\n"
-           "  --mode OCTAL         permission bits of the socket (%04o)\n"
+           "  --mode OCTAL         permission bits of the socket (%04o; %04o with one of the next three)\n"
+           "  --allow-uid USER     let this user connect too, a name or a number; may be repeated, as the next two\n"
+           "  --allow-gid GROUP    let everybody in this group connect\n"
+           "  --read-only-gid GROUP\n"
+           "                       let everybody in this group connect who may look and not touch\n"
            "  --ready-fd N         write READY=1 to descriptor N and close it once the socket listens\n"
            "  --log-level LEVEL    error, warning, info or debug (info)\n"
            "  --help, --version\n"
            "\n"
            "Limits, with their defaults; numbers may end in K, M, G or T:\n",
-           ASPACE_VERSION, DEFAULT_MODE);
+           ASPACE_VERSION, DEFAULT_MODE, OPEN_MODE);
 #define X(name, value, least, most, text) print_limit(#name, limits.name, text);
     LIMIT_MAP(X)
 #undef X
@@ -93,6 +113,31 @@ static bool read_mode(const char *text, mode_t *ret)
     return true;
 }
 
+static bool read_id(const char *option, const char *text, bool named, uint32_t id, struct id_list *list)
+{
+    uint64_t number;
+
+    if (!named && (!number_parse(text, strlen(text), false, &number) || number >= UINT32_MAX)) /* the last: no id */
+        return bad(option, text, "there is none of that name, and it is no number of one");
+    if (id_list_add(list, named ? id : (uint32_t)number))
+        return true;
+    return bad(option, text, "so many are not possible; make a group of them");
+}
+
+static bool read_user(const char *text, struct id_list *list)
+{
+    const struct passwd *user = getpwnam(text);
+
+    return read_id("allow-uid", text, user, user ? user->pw_uid : 0, list);
+}
+
+static bool read_group(const char *option, const char *text, struct id_list *list)
+{
+    const struct group *group = getgrnam(text);
+
+    return read_id(option, text, group, group ? group->gr_gid : 0, list);
+}
+
 static bool read_fd(const char *text, int *ret)
 {
     uint64_t fd;
@@ -116,21 +161,23 @@ static bool read_level(const char *text, enum log_level *ret)
 static bool read_limit(int id, const char *text, struct limits *limits)
 {
     static const struct {
-        const char *option;
+        const char *name;
         uint64_t least;
         uint64_t most;
         size_t offset;
     } all[LIMIT_COUNT] = {
-#define X(name, value, least, most, text) {"max-" #name, (least), (most), offsetof(struct limits, name)},
+#define X(name, value, least, most, text) {#name, (least), (most), offsetof(struct limits, name)},
         LIMIT_MAP(X)
 #undef X
     };
+    char option[LIMIT_OPTION_MAX];
     char wanted[80];
     uint64_t value;
 
     if (!number_parse(text, strlen(text), true, &value) || value < all[id].least || value > all[id].most) {
         snprintf(wanted, sizeof(wanted), "wants a number from %" PRIu64 " to %" PRIu64, all[id].least, all[id].most);
-        return bad(all[id].option, text, wanted);
+        limit_option(all[id].name, option, sizeof(option));
+        return bad(option, text, wanted);
     }
     memcpy((char *)limits + all[id].offset, &value, sizeof(value));
     return true;
@@ -143,7 +190,14 @@ static bool read_option(int option, struct config *config)
         config->socket = optarg;
         return true;
     case OPTION_MODE:
+        config->has_mode = true;
         return read_mode(optarg, &config->mode);
+    case OPTION_ALLOW_UID:
+        return read_user(optarg, &config->admission.uids);
+    case OPTION_ALLOW_GID:
+        return read_group("allow-gid", optarg, &config->admission.gids);
+    case OPTION_READ_ONLY_GID:
+        return read_group("read-only-gid", optarg, &config->admission.read_only_gids);
     case OPTION_READY_FD:
         return read_fd(optarg, &config->ready_fd);
     case OPTION_LOG_LEVEL:
@@ -159,12 +213,31 @@ static enum config_result usage(void)
     return CONFIG_USAGE;
 }
 
+/* All options: those of the table and those of the limits, whose names are written to `names`. */
+static void list_options(struct option *all, char names[LIMIT_COUNT][LIMIT_OPTION_MAX])
+{
+    static const char *const limits[] = {
+#define X(name, value, least, most, text) #name,
+        LIMIT_MAP(X)
+#undef X
+    };
+
+    memcpy(all, options, sizeof(options));
+    for (int i = 0; i < LIMIT_COUNT; i++) {
+        limit_option(limits[i], names[i], LIMIT_OPTION_MAX);
+        all[OPTION_COUNT + i] = (struct option){names[i], required_argument, NULL, OPTION_LIMIT + i};
+    }
+}
+
 enum config_result config_read(int argc, char **argv, struct config *ret)
 {
+    struct option all[OPTION_COUNT + LIMIT_COUNT + 1] = {0};
+    char names[LIMIT_COUNT][LIMIT_OPTION_MAX];
     int option;
 
+    list_options(all, names);
     *ret = (struct config){.mode = DEFAULT_MODE, .ready_fd = -1, .log_level = LOG_INFO, .limits = limits_default()};
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "", all, NULL)) != -1) {
         if (option == OPTION_HELP) {
             print_help();
             return CONFIG_DONE;
@@ -180,5 +253,7 @@ enum config_result config_read(int argc, char **argv, struct config *ret)
         fprintf(stderr, "aspaced: what is \"%s\"? It takes options only\n", argv[optind]);
         return usage();
     }
+    if (!ret->has_mode && admission_is_open(&ret->admission))
+        ret->mode = OPEN_MODE;
     return CONFIG_RUN;
 }

@@ -7,13 +7,16 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "net/admission.h"
 
 #define CONFIG_PATH_MAX 4096
 
 struct config {
     const char *socket; /* --socket, or NULL for the common rule; the command line's own */
     mode_t mode;        /* of the socket */
-    int ready_fd;       /* told when the socket listens; -1 for none */
+    bool has_mode;      /* it was given */
+    struct admission admission;
+    int ready_fd; /* told when the socket listens; -1 for none */
     enum log_level log_level;
     struct limits limits;
 };

@@ -119,6 +119,7 @@ static void run_loop(struct server *server, const struct config *config)
     server->service.workers = &server->pool.workers;
     server->service.owner = server;
     server->net.data = server;
+    server->net.admission = config->admission;
     server->net.on_shutdown = on_shutdown;
     server->net.on_stopped = on_stopped;
     error = net_start(&server->net, &server->loop, &server->service, server->file.fd);

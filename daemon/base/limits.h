@@ -5,16 +5,20 @@
 
 #include <stdint.h>
 
-/* X(name, default, least, most, "what it bounds"). The option is --max-NAME, the name in daemon.info max_NAME. */
+/* X(name, default, least, most, "what it bounds"). The option is --max-NAME, with - for _; the name in daemon.info
+ * max_NAME. */
 #define LIMIT_MAP(X)                                                                                                   \
     X(message, UINT64_C(1) << 20, 256, UINT64_C(1) << 30, "bytes of one message from a peer")                          \
     X(connections, 1024, 1, 1 << 20, "connections at once")                                                            \
+    X(user_connections, 1 << 20, 1, 1 << 20, "connections of one user at once")                                        \
     X(pending, UINT64_C(4) << 20, 4096, UINT64_C(1) << 32,                                                             \
       "bytes of unsent replies and messages being answered past which a connection is not read from")                  \
     X(inflight, 256, 1, 1 << 16, "messages of one connection being answered, past which it is not read from")          \
     X(reply, UINT64_C(64) << 20, 4096, UINT64_C(1) << 32,                                                              \
       "bytes of replies to one batch past which its other requests are refused")                                       \
     X(spaces, 1024, 1, 1 << 20, "spaces at once")                                                                      \
+    X(user_spaces, 1 << 20, 1, 1 << 20, "spaces at once that one user has made")                                       \
+    X(user_ram, UINT64_C(1) << 44, 8192, UINT64_C(1) << 44, "bytes of simulated RAM of all spaces of one user")        \
     X(areas, UINT64_C(4) << 20, 1, UINT64_C(1) << 32, "areas of one space")                                            \
     X(faults, 64, 1, 4096, "injected faults of one space")                                                             \
     X(ram, UINT64_C(1) << 40, 8192, UINT64_C(1) << 44, "bytes of simulated RAM of one space")                          \

@@ -34,6 +34,7 @@ struct space {
     struct space_family *family;  /* NULL: it shares nothing */
     bool away;                    /* another thread has it: the loop's thread looks at `summary` alone */
     struct space_summary summary; /* as it was when it went away */
+    uint32_t owner;               /* the user who made it */
     void *lane;                   /* the thread that it lives on (rpc's); NULL: any */
 };
 

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -32,6 +31,8 @@ static void forget(struct connection *c)
     json_writer_free(&c->flight);
     json_writer_free(&c->body);
     c->net->service->connections_open--;
+    if (c->counted)
+        users_leave(&c->net->users, c->peer.who.uid);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -196,13 +197,13 @@ static void on_answer(struct peer *peer, const char *text, size_t size)
         pump(c);
 }
 
-static void refuse_bytes(struct connection *c, enum aspace_error code, const char *message)
+static void refuse_bytes(struct connection *c, enum aspace_error code, const char *message, const char *hint)
 {
     if (c->in.mode == FRAME_HEADERS) {
-        dispatch_refuse(&c->body, code, message);
+        dispatch_refuse(&c->body, code, message, hint);
         answer_framed(c);
     } else {
-        dispatch_refuse(&c->out, code, message);
+        dispatch_refuse(&c->out, code, message, hint);
         json_bytes(&c->out, "\n", 1);
     }
     c->finishing = true;
@@ -215,7 +216,7 @@ static void refuse_long(struct connection *c)
 
     snprintf(message, sizeof(message), "the message is longer than the limit of %llu bytes (--max-message)",
              (unsigned long long)c->net->service->limits.message);
-    refuse_bytes(c, ASPACE_INVALID_REQUEST, message);
+    refuse_bytes(c, ASPACE_INVALID_REQUEST, message, NULL);
 }
 
 static bool is_full(const struct connection *c)
@@ -247,7 +248,7 @@ static void take_messages(struct connection *c)
             break;
         case FRAME_GARBAGE:
             refuse_bytes(c, ASPACE_PARSE_ERROR,
-                         "these bytes are neither JSON lines ('{' or '[' first) nor Content-Length headers");
+                         "these bytes are neither JSON lines ('{' or '[' first) nor Content-Length headers", NULL);
             break;
         case FRAME_MORE:
             c->finishing = c->in.eof;
@@ -349,27 +350,37 @@ void connection_finish(struct connection *c)
 
 /* ---- The beginning ---- */
 
-/* Only the daemon's own user and root. */
-static bool peer_may(struct connection *c)
+static bool is_admitted(struct connection *c)
 {
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
     uv_os_fd_t fd;
 
-    if (uv_fileno((uv_handle_t *)&c->pipe, &fd) || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
-        return false;
-    return peer.uid == 0 || peer.uid == geteuid();
+    return !uv_fileno((uv_handle_t *)&c->pipe, &fd) && admission_check(&c->net->admission, fd, &c->peer.who);
+}
+
+static void refuse_peer(struct connection *c)
+{
+    char message[80];
+
+    snprintf(message, sizeof(message), "user %u may not connect to this daemon", c->peer.who.uid);
+    refuse_bytes(c, ASPACE_DENIED, message,
+                 "its own user and root may, and whom it is started with --allow-uid, --allow-gid or --read-only-gid "
+                 "for");
+    c->net->service->connections_denied++;
+    log_line(LOG_DEBUG, "user %u (process %d) is refused", c->peer.who.uid, (int)c->peer.who.pid);
 }
 
 static void admit(struct connection *c)
 {
     struct service *service = c->net->service;
 
-    if (!peer_may(c)) {
-        refuse_bytes(c, ASPACE_DENIED, "only the daemon's own user and root may connect");
+    if (!is_admitted(c)) {
+        refuse_peer(c);
     } else if (service->connections_open > service->limits.connections) {
-        refuse_bytes(c, ASPACE_BUSY, "the limit on connections is reached (--max-connections)");
+        refuse_bytes(c, ASPACE_BUSY, "the limit on connections is reached (--max-connections)", NULL);
+    } else if (!users_enter(&c->net->users, c->peer.who.uid, service->limits.user_connections)) {
+        refuse_bytes(c, ASPACE_BUSY, "the limit on connections of one user is reached (--max-user-connections)", NULL);
     } else {
+        c->counted = true;
         service->connections_accepted++;
         pump(c);
         return;

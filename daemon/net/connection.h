@@ -27,6 +27,7 @@ struct connection {
     size_t dropped; /* so many by now */
     bool closing;
     bool pumping;
+    bool counted; /* among its user's */
     unsigned open_handles;
 };
 

@@ -5,6 +5,8 @@
 
 #include <uv.h>
 
+#include "net/admission.h"
+#include "net/users.h"
 #include "rpc/service.h"
 
 struct connection;
@@ -15,6 +17,8 @@ typedef void net_fn(struct net *net);
 struct net {
     uv_pipe_t listener;
     struct service *service;
+    struct admission admission; /* set before net_start */
+    struct users users;
     struct connection *connections; /* a doubly linked list */
     bool stopping;
     net_fn *on_shutdown; /* a peer asked for daemon.shutdown */

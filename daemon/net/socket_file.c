@@ -30,6 +30,15 @@ static bool fail(struct problem problem, const char *format, ...)
 
 /* ---- The folder ---- */
 
+static int make_folder(const char *folder, mode_t mode)
+{
+    mode_t before = umask(0);
+    int failed = mkdir(folder, mode);
+
+    umask(before);
+    return failed;
+}
+
 static void folder_of(const char *path, char *folder, size_t size)
 {
     const char *slash = strrchr(path, '/');
@@ -42,13 +51,14 @@ static void folder_of(const char *path, char *folder, size_t size)
         snprintf(folder, size, "%.*s", (int)(slash - path), path);
 }
 
-static bool prepare_folder(const char *path, struct problem problem)
+/* A missing folder is made for its owner alone; if others may use the socket, they may go through it. */
+static bool prepare_folder(const char *path, mode_t mode, struct problem problem)
 {
     char folder[sizeof(((struct socket_file *)0)->path)];
     struct stat st;
 
     folder_of(path, folder, sizeof(folder));
-    if (mkdir(folder, 0700) && errno != EEXIST)
+    if (make_folder(folder, mode & 0077 ? 0711 : 0700) && errno != EEXIST)
         return fail(problem, "cannot make the folder %s: %s", folder, strerror(errno));
     if (stat(folder, &st))
         return fail(problem, "cannot look at the folder %s: %s", folder, strerror(errno));
@@ -204,7 +214,7 @@ bool socket_file_open(const char *path, mode_t mode, struct socket_file *ret, ch
                     sizeof(ret->path) - 1, path);
     if (!*path)
         return fail(problem, "the socket path is empty");
-    if (!prepare_folder(path, problem) || !take_lock(path, &ret->lock_fd, problem))
+    if (!prepare_folder(path, mode, problem) || !take_lock(path, &ret->lock_fd, problem))
         return false;
     if (!clear_stale(path, problem) || !bind_socket(path, mode, ret, problem)) {
         drop_lock(path, ret->lock_fd);

@@ -15,7 +15,7 @@ struct socket_file {
     ino_t inode;
 };
 
-/* Makes the folder if it is missing (mode 0700), takes the lock PATH.lock, replaces a stale socket and binds a new one
+/* Makes the folder if it is missing (mode 0700, or 0711 if `mode` lets others in), takes the lock PATH.lock, replaces a stale socket and binds a new one
  * of permission bits `mode`. On failure returns false with a sentence in `problem`; nothing is left behind, and what
  * is not ours (a live socket, a file that is no socket) is left as it was. Changes the umask for a moment: call it
  * before there are threads. */

@@ -3,15 +3,15 @@
 #define RPC_CALL_H
 
 #include "proto/rpc.h"
+#include "rpc/peer.h"
 #include "rpc/service.h"
-
-struct peer;
 
 /* Handlers of METHOD_ON_SPACE methods may run on any thread, and touch their space and what they are given alone; the
  * others run on the loop's thread. */
 struct call {
     struct service *service;
-    struct peer *peer; /* who asks; the loop's thread alone looks at it */
+    struct peer *peer;   /* who asks, NULL when it has left; the loop's thread alone looks at it */
+    struct identity who; /* the same, kept; set by request_bind */
     struct rpc_request request;
     const struct method *method;
     const struct params *params;

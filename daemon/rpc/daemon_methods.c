@@ -109,6 +109,7 @@ static void write_connections(struct json_writer *w, const struct service *servi
     write_count(w, "open", service->connections_open);
     write_count(w, "accepted", service->connections_accepted);
     write_count(w, "refused", service->connections_refused);
+    write_count(w, "denied", service->connections_denied);
     json_end_object(w);
 }
 

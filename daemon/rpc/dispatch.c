@@ -27,11 +27,12 @@ static void write_refusal(struct json_writer *out, const struct rpc_request *req
     rpc_end_error(out);
 }
 
-void dispatch_refuse(struct json_writer *out, enum aspace_error code, const char *message)
+void dispatch_refuse(struct json_writer *out, enum aspace_error code, const char *message, const char *hint)
 {
     struct refusal why;
 
     refuse(&why, code, "%s", message);
+    why.hint = hint;
     out->comma = false;
     write_refusal(out, NULL, &why);
 }
@@ -166,7 +167,7 @@ static void answer_batch(struct message *m)
 
     if (doc->tokens[0].count == 0) {
         m->service->unreadable++;
-        dispatch_refuse(m->out, ASPACE_INVALID_REQUEST, "a batch holds at least one request");
+        dispatch_refuse(m->out, ASPACE_INVALID_REQUEST, "a batch holds at least one request", NULL);
         return;
     }
     m->batch = true;

@@ -21,7 +21,8 @@ void dispatch_begin(struct service *service);
 enum dispatched dispatch_message(struct service *service, struct peer *peer, const char *text, size_t size,
                                  struct json_writer *out);
 
-/* Appends an error reply with id null: for what is wrong with the connection's bytes themselves. */
-void dispatch_refuse(struct json_writer *out, enum aspace_error code, const char *message);
+/* Appends an error reply with id null: for what is wrong with the connection or its bytes themselves. `hint` may be
+ * NULL, and is static text. */
+void dispatch_refuse(struct json_writer *out, enum aspace_error code, const char *message, const char *hint);
 
 #endif

@@ -3,14 +3,26 @@
 #ifndef RPC_PEER_H
 #define RPC_PEER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct exchange;
+
+/* Who is at the other end, as the kernel said when it connected. */
+struct identity {
+    uint32_t uid;
+    uint32_t gid;
+    int32_t pid;     /* it may be another process by now */
+    bool looks_only; /* may call no METHOD_MUTATES method */
+    bool is_guest;   /* neither root nor the daemon's own user */
+};
 
 struct peer {
     /* The answer to a message that was answered later: one JSON text, size 0 for none, `text` NULL when there was no
      * memory for it. The text is only borrowed. */
     void (*answer)(struct peer *peer, const char *text, size_t size);
+    struct identity who;
     struct exchange *exchanges; /* messages being answered later */
     size_t in_flight;           /* how many */
     size_t in_flight_bytes;     /* and of what size */

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "rpc/quota.h"
+#include "rpc/rights.h"
 
 static call_handler *const handlers[METHOD_COUNT] = {
     [METHOD_RPC_DISCOVER] = rpc_discover,
@@ -74,8 +76,12 @@ static const struct method *find_method(struct call *call)
 
 enum aspace_error request_bind(struct call *call, struct params *params)
 {
+    if (call->peer)
+        call->who = call->peer->who;
     call->method = find_method(call);
-    if (!call->method || method_bind(call->method, call->request.doc, call->request.params, &call->why, params))
+    /* who may not do it learns nothing else: rights come first */
+    if (!call->method || rights_check_method(call) ||
+        method_bind(call->method, call->request.doc, call->request.params, &call->why, params))
         return call->why.code;
     call->params = params;
     return ASPACE_OK;
@@ -128,11 +134,15 @@ enum aspace_error request_start(struct call *call)
     if (traits & METHOD_ON_SPACE && !call->space)
         return call_refuse_param(call, ASPACE_NOT_FOUND, PARAM_SPACE, "there is no space named %s",
                                  call_text(call, PARAM_SPACE));
+    if (rights_check_space(call))
+        return call->why.code;
     if (traits & METHOD_ON_SPACE && !call->space->lane && call_check_generation(call))
         return call->why.code; /* a live space's is known when it is synced */
     if (traits & METHOD_MUTATES && !json_writer_reserve(call->out, CALL_RESULT_MAX))
         return refuse_no_memory(&call->why);
     if (traits & METHOD_MAKES_SPACE) {
+        if (quota_check_space(call))
+            return call->why.code;
         if (registry_reserve(registry, call_text(call, PARAM_NAME), &call->why))
             return call->why.code;
         call->reserved = true;
@@ -240,9 +250,11 @@ static void count(const struct call *call)
 
 void request_finish(struct call *call)
 {
-    if (call->made)
+    if (call->made) {
+        call->made->owner = call->who.uid;
         registry_add(&call->service->registry, call->made);
-    else if (call->reserved)
+    } else if (call->reserved) {
         registry_unreserve(&call->service->registry);
+    }
     count(call);
 }

@@ -6,7 +6,7 @@
 
 #define REQUEST_NAMES_MAX 2
 
-/* Finds the method and checks the parameters into `params`, which becomes the call's. */
+/* Finds the method, checks that the peer may call it, and the parameters into `params`, which becomes the call's. */
 enum aspace_error request_bind(struct call *call, struct params *params);
 
 /* The names of spaces that the bound call is about, as many as are returned: it runs when it has them all for itself.

@@ -33,11 +33,13 @@ struct service {
     struct workers *workers; /* borrowed; NULL: everything runs on the loop's thread, while the sender waits */
     struct limits limits;
     uint64_t started_ns;
-    uint64_t now;  /* clock_ns() when the last request ended or the last messages came: no second look for the next */
-    bool shutdown; /* daemon.shutdown was asked for: finish pending replies and exit */
+    uint64_t now;   /* clock_ns() when the last request ended or the last messages came: no second look for the next */
+    bool sandboxed; /* it can trace no process */
+    bool shutdown;  /* daemon.shutdown was asked for: finish pending replies and exit */
 
     uint64_t connections_accepted;
     uint64_t connections_refused;
+    uint64_t connections_denied; /* of these, by who they are */
     uint64_t connections_open;
     uint64_t messages;   /* whole ones read */
     uint64_t unreadable; /* of these, not JSON or no request: no method to count them under */

@@ -1,7 +1,7 @@
 /* space.*: making spaces, looking at them, ending them. */
 #include <inttypes.h>
 
-#include "rpc/call.h"
+#include "rpc/quota.h"
 #include "sim/sim.h"
 
 static enum aspace_error read_ram(struct call *call, uint64_t *ret)
@@ -10,7 +10,7 @@ static enum aspace_error read_ram(struct call *call, uint64_t *ret)
 
     *ret = call_has(call, PARAM_RAM) ? call_number(call, PARAM_RAM) : SIM_DEFAULT_RAM;
     if (*ret <= limit)
-        return ASPACE_OK;
+        return quota_check_ram(call, *ret);
     call_refuse_param(call, ASPACE_NO_MEMORY, PARAM_RAM,
                       "ram 0x%" PRIx64 " passes the limit of 0x%" PRIx64 " bytes a space", *ret, limit);
     call->why.hint = "ask for less, or start the daemon with a larger --max-ram";

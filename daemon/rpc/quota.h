@@ -1,0 +1,13 @@
+/* What one user may have of spaces, whoever's they are to use. The loop's thread alone calls this. */
+#ifndef RPC_QUOTA_H
+#define RPC_QUOTA_H
+
+#include "rpc/call.h"
+
+/* Busy if the caller's user may not make another space. Places kept for spaces that are being made count as theirs. */
+enum aspace_error quota_check_space(struct call *call);
+
+/* NoMemory if `ram` bytes more would be too much for the caller's user. */
+enum aspace_error quota_check_ram(struct call *call, uint64_t ram);
+
+#endif
