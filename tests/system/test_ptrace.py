@@ -621,6 +621,41 @@ class Many(Live):
         self.assertEqual(fresh.say("1 + 2"), 3)
 
 
+STORM = """
+import mmap, random, threading
+wrong, counts = [], [0] * 8
+def work(k):
+    while True:
+        m = mmap.mmap(-1, random.randint(1, 8) * 4096)
+        m[0] = k
+        if m[0] != k:
+            wrong.append(k)
+        m.close()
+        counts[k] += 1
+for k in range(8):
+    threading.Thread(target=work, args=(k,), daemon=True).start()
+"""
+
+
+class Storm(Live):
+    def test_a_target_whose_threads_map_and_unmap_all_the_time_is_edited_without_harm(self):
+        self.puppet.say("exec(%r, globals())" % STORM)
+        for step in range(100):
+            self.map(step % 16, 2, "rw-", overlap="replace")
+            self.call("area.protect", start=hexa(at(step % 16)), size=PAGE, flags="r--")
+            self.call("space.apply", ops=[
+                {"method": "area.unmap", "params": {"start": hexa(at(step % 16)), "size": PAGE}},
+                {"method": "area.map", "params": {"start": hexa(at(40)), "size": PAGE, "flags": "rw-",
+                                                  "overlap": "replace"}}])
+            self.call("area.list")
+        self.assertEqual(self.call("space.check")["problems"], [])
+        before = self.puppet.say("(wrong, sum(counts))")
+        time.sleep(0.1)
+        after = self.puppet.say("(wrong, sum(counts))")
+        self.assertEqual(after[0], [])
+        self.assertGreater(after[1], before[1])
+
+
 class Stuck(Live):
     def test_a_target_that_cannot_be_stopped_holds_up_nobody_and_is_had_again_later(self):
         target = subprocess.Popen([os.environ["VFORK_PARENT"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
