@@ -66,6 +66,16 @@ int victim_spinner(const char *argument)
     return 0;
 }
 
+/* Not before the test has let go of it: who traces its own child would reap it. */
+static int leave(int status)
+{
+    struct pollfd poll_fd = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    while (poll(&poll_fd, 1, -1) <= 0)
+        ;
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -73,7 +83,7 @@ int main(int argc, char **argv)
 
 #define X(name)                                                                                                        \
     if (argc > 1 && strcmp(argv[1], #name) == 0)                                                                       \
-        return victim_##name(argument);
+        return leave(victim_##name(argument));
     VICTIM_MAP(X)
 #undef X
     say("no such victim");

@@ -7,7 +7,13 @@
 #define VICTIM_MAP(X)                                                                                                  \
     X(sleeper)                                                                                                         \
     X(spinner)                                                                                                         \
-    X(blocked)
+    X(blocked)                                                                                                         \
+    X(registers)                                                                                                       \
+    X(storm)                                                                                                           \
+    X(interrupted)                                                                                                     \
+    X(traps)                                                                                                           \
+    X(deaf)                                                                                                            \
+    X(parent)
 
 #define X(name) int victim_##name(const char *argument);
 VICTIM_MAP(X)

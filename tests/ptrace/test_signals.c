@@ -1,0 +1,264 @@
+/* Signals while a target is edited: none is lost, none is made up, none interrupts what it would not have. */
+#include "tracer_fixture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BATCH 64
+
+/* A transaction of one batch. False once the target is gone. */
+static bool run_batch(struct tracer *t)
+{
+    struct remote_call calls[BATCH];
+    struct refusal why;
+
+    for (size_t i = 0; i < BATCH; i++)
+        calls[i] = (struct remote_call){.number = SYS_getpid};
+    if (tracer_begin(t, TRACER_ONE_THREAD, &why) || tracer_call(t, calls, BATCH, &why)) {
+        tracer_end(t);
+        if (why.code != ASPACE_TARGET_GONE)
+            fail_msg("%s", why.message);
+        return false;
+    }
+    tracer_end(t);
+    for (size_t i = 0; i < BATCH; i++) {
+        assert_true(calls[i].done);
+        assert_int_equal(calls[i].result, tracer_pid(t));
+    }
+    return true;
+}
+
+static void test_no_register_flag_or_red_zone_is_changed(void **state)
+{
+    struct victim v = victim_start("registers", NULL);
+    struct tracer *t = open_tracer(v.pid);
+
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        edit_once(t, i % 2 ? TRACER_ONE_THREAD : TRACER_ALL_THREADS);
+        assert_true(run_batch(t));
+    }
+    tracer_close(t, false);
+    victim_end(&v);
+}
+
+/* ---- Storms ---- */
+
+#define STORM 3000
+
+struct storm {
+    pid_t pid;
+    int number;
+    int pace_us;
+    atomic_int sent;
+    pthread_t thread;
+};
+
+static void *send_storm(void *argument)
+{
+    struct storm *storm = argument;
+    struct timespec pause = {.tv_nsec = storm->pace_us * 1000L};
+
+    for (int i = 0; i < STORM; i++) {
+        union sigval value = {.sival_int = i};
+        while (sigqueue(storm->pid, storm->number, value) != 0 && errno == EAGAIN)
+            sched_yield();
+        atomic_fetch_add(&storm->sent, 1);
+        if (i % 4 == 0)
+            nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+/* Edits until the storm is over; the victim then says how many signals it got. */
+static void weather_storm(const char *what, const char *argument)
+{
+    struct victim v = victim_start(what, argument);
+    struct tracer *t = open_tracer(v.pid);
+    struct storm storm = {.pid = v.pid, .number = SIGRTMIN, .pace_us = 20};
+    char wanted[32];
+
+    assert_int_equal(pthread_create(&storm.thread, NULL, send_storm, &storm), 0);
+    while (atomic_load(&storm.sent) < STORM) {
+        edit_once(t, TRACER_ONE_THREAD);
+        assert_true(run_batch(t));
+    }
+    pthread_join(storm.thread, NULL);
+    edit_once(t, TRACER_ALL_THREADS);
+    tracer_close(t, false);
+    close(v.in);
+    v.in = -1;
+    snprintf(wanted, sizeof(wanted), "%d", STORM);
+    victim_expect(&v, wanted);
+    victim_end(&v);
+}
+
+static void test_a_storm_of_signals_arrives_whole_and_in_order(void **state)
+{
+    (void)state;
+    weather_storm("storm", "busy");
+    weather_storm("storm", "read");
+    weather_storm("storm", "sleep");
+}
+
+static void test_a_blocked_call_is_interrupted_by_handlers_alone(void **state)
+{
+    (void)state;
+    weather_storm("interrupted", "plain");
+    weather_storm("interrupted", "restart");
+}
+
+static void test_sigtrap_is_never_made_and_never_eaten(void **state)
+{
+    static const char *const modes[] = {"ignored", "blocked", "handled"};
+    static const char *const wanted[] = {"20", "20 pending", "40"};
+
+    (void)state;
+    for (int mode = 0; mode < 3; mode++) {
+        struct victim v = victim_start("traps", modes[mode]);
+        struct tracer *t = open_tracer(v.pid);
+        for (int i = 0; i < 20; i++) {
+            /* One at a time: ordinary signals do not queue. */
+            assert_int_equal(kill(v.pid, SIGTRAP), 0);
+            assert_int_equal(kill(v.pid, SIGURG), 0);
+            edit_once(t, TRACER_ONE_THREAD);
+            assert_true(run_batch(t));
+            sleep_ms(2);
+        }
+        tracer_close(t, false);
+        close(v.in);
+        v.in = -1;
+        victim_expect(&v, wanted[mode]);
+        victim_end(&v);
+    }
+}
+
+static void test_a_target_that_blocks_every_signal_runs_batches_too(void **state)
+{
+    struct victim v = victim_start("deaf", NULL);
+    struct tracer *t = open_tracer(v.pid);
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        assert_true(run_batch(t));
+    tracer_close(t, false);
+    victim_end(&v);
+}
+
+static void test_sigterm_ends_a_target_in_the_midst_of_edits(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct victim v = victim_start(i % 2 ? "sleeper" : "spinner", NULL);
+        struct tracer *t = open_tracer(v.pid);
+        pid_t killer = fork();
+        if (killer == 0) {
+            sleep_ms((unsigned)i % 5);
+            kill(v.pid, SIGTERM);
+            _exit(0);
+        }
+        for (int n = 0; run_batch(t) && n < 100000; n++)
+            ;
+        assert_true(tracer_gone(t));
+        tracer_close(t, false);
+        waitpid(killer, NULL, 0);
+        victim_kill(&v);
+    }
+}
+
+/* ---- Stopped targets ---- */
+
+static void wait_for_state(pid_t pid, char wanted)
+{
+    for (int i = 0; i < 2000; i++) {
+        char *text = proc_text(pid, "stat");
+        char found = strrchr(text, ')')[2];
+        free(text);
+        if (found == wanted)
+            return;
+        sleep_ms(1);
+    }
+    fail_msg("process %d never got into state %c", (int)pid, wanted);
+}
+
+static void test_a_stopped_target_stays_stopped_and_its_parent_is_told_once(void **state)
+{
+    struct victim v = victim_start("parent", NULL);
+    pid_t child = atoi(victim_line(&v));
+    struct tracer *t = open_tracer(child);
+
+    (void)state;
+    kill(child, SIGSTOP);
+    wait_for_state(child, 'T');
+    for (int i = 0; i < 20; i++) {
+        edit_once(t, i % 2 ? TRACER_ONE_THREAD : TRACER_ALL_THREADS);
+        assert_true(run_batch(t));
+        wait_for_state(child, 'T');
+    }
+    kill(child, SIGCONT);
+    wait_for_state(child, 'S');
+    for (int i = 0; i < 20; i++)
+        edit_once(t, TRACER_ONE_THREAD);
+    tracer_close(t, false);
+    sleep_ms(20);
+    close(v.in);
+    v.in = -1;
+    victim_expect(&v, "1 stops, 1 continues");
+    victim_end(&v);
+}
+
+static void test_stops_and_continues_in_the_midst_of_edits_take_effect(void **state)
+{
+    struct victim v = victim_start("parent", NULL);
+    pid_t child = atoi(victim_line(&v));
+    struct tracer *t = open_tracer(child);
+
+    (void)state;
+    pid_t other = fork();
+    if (other == 0) {
+        for (int i = 0; i < 100; i++) {
+            kill(child, i % 2 ? SIGCONT : SIGSTOP);
+            sleep_ms(2);
+        }
+        kill(child, SIGSTOP);
+        _exit(0);
+    }
+    while (waitpid(other, NULL, WNOHANG) == 0) {
+        edit_once(t, TRACER_ONE_THREAD);
+        assert_true(run_batch(t));
+    }
+    wait_for_state(child, 'T');
+    edit_once(t, TRACER_ALL_THREADS);
+    wait_for_state(child, 'T');
+    kill(child, SIGCONT);
+    wait_for_state(child, 'S');
+    tracer_close(t, false);
+    close(v.in);
+    v.in = -1;
+    assert_non_null(strstr(victim_line(&v), "stops"));
+    victim_end(&v);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_register_flag_or_red_zone_is_changed),
+        cmocka_unit_test(test_a_storm_of_signals_arrives_whole_and_in_order),
+        cmocka_unit_test(test_a_blocked_call_is_interrupted_by_handlers_alone),
+        cmocka_unit_test(test_sigtrap_is_never_made_and_never_eaten),
+        cmocka_unit_test(test_a_target_that_blocks_every_signal_runs_batches_too),
+        cmocka_unit_test(test_sigterm_ends_a_target_in_the_midst_of_edits),
+        cmocka_unit_test(test_a_stopped_target_stays_stopped_and_its_parent_is_told_once),
+        cmocka_unit_test(test_stops_and_continues_in_the_midst_of_edits_take_effect),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
