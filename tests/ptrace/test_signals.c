@@ -176,19 +176,6 @@ static void test_sigterm_ends_a_target_in_the_midst_of_edits(void **state)
 
 /* ---- Stopped targets ---- */
 
-static void wait_for_state(pid_t pid, char wanted)
-{
-    for (int i = 0; i < 2000; i++) {
-        char *text = proc_text(pid, "stat");
-        char found = strrchr(text, ')')[2];
-        free(text);
-        if (found == wanted)
-            return;
-        sleep_ms(1);
-    }
-    fail_msg("process %d never got into state %c", (int)pid, wanted);
-}
-
 static void test_a_stopped_target_stays_stopped_and_its_parent_is_told_once(void **state)
 {
     struct victim v = victim_start("parent", NULL);

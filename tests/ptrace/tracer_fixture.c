@@ -166,3 +166,16 @@ char *proc_text(pid_t pid, const char *name)
     close(fd);
     return text;
 }
+
+void wait_for_state(pid_t pid, char wanted)
+{
+    for (int i = 0; i < 2000; i++) {
+        char *text = proc_text(pid, "stat");
+        char found = strrchr(text, ')')[2];
+        free(text);
+        if (found == wanted)
+            return;
+        sleep_ms(1);
+    }
+    fail_msg("process %d never got into state %c", (int)pid, wanted);
+}

@@ -40,6 +40,9 @@ enum aspace_error spawn(const char *const *command, struct refusal *why, struct 
 void edit_once(struct tracer *t, enum tracer_scope scope);
 int64_t call_in(struct tracer *t, long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
 
+/* Waits for the state letter of proc(5). */
+void wait_for_state(pid_t pid, char wanted);
+
 uint64_t now_ms(void);
 void sleep_ms(unsigned ms);
 /* The whole of /proc/PID/NAME as a string to be freed. */

@@ -57,6 +57,14 @@ int victim_sleeper(const char *argument)
     return read(STDIN_FILENO, &byte, 1) == 0 ? 0 : 1;
 }
 
+/* As nobody; dumpable if the argument says so. */
+int victim_user(const char *argument)
+{
+    check(setgid(65534) == 0 && setuid(65534) == 0, "setuid");
+    prctl(PR_SET_DUMPABLE, strcmp(argument, "dumpable") == 0);
+    return victim_sleeper("");
+}
+
 int victim_spinner(const char *argument)
 {
     (void)argument;

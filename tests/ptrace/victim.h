@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #define VICTIM_MAP(X)                                                                                                  \
+    X(user)                                                                                                            \
     X(sleeper)                                                                                                         \
     X(spinner)                                                                                                         \
     X(blocked)                                                                                                         \
@@ -13,7 +14,12 @@
     X(interrupted)                                                                                                     \
     X(traps)                                                                                                           \
     X(deaf)                                                                                                            \
-    X(parent)
+    X(parent)                                                                                                          \
+    X(threads)                                                                                                         \
+    X(leaderless)                                                                                                      \
+    X(sharer)                                                                                                          \
+    X(vfork)                                                                                                           \
+    X(exec)
 
 #define X(name) int victim_##name(const char *argument);
 VICTIM_MAP(X)

@@ -20,8 +20,9 @@ _Static_assert(TRACER_STRING_MAX <= ASPACE_PAGE_SIZE, "the page of strings");
 /* One thread that we trace. */
 struct tracee {
     pid_t tid;
+    pid_t process; /* that it is a thread of */
     bool stopped;
-    bool gone;
+    bool reaped;  /* its end was reported to us: nothing of it is left */
     bool changed; /* its registers are not `saved` */
     struct registers saved;
 };
@@ -46,7 +47,6 @@ struct tracer {
     timer_t timer;
     bool has_timer;
     bool spent;
-    bool lingers; /* a dead leader stays attached: only the end of our thread lets it go */
     uint64_t deadline_ms;
     uint64_t deadline; /* of the transaction; clock_ns() */
     atomic_bool cancelled;
@@ -59,6 +59,7 @@ struct tracer {
 
     struct tracee *tracees; /* the first one runs our calls */
     size_t count;
+    size_t dead; /* after them: ended, but not reaped yet */
     size_t capacity;
     pid_t last_tid;        /* that served well the last time */
     pid_t sharers_scanned; /* the newest pid of the machine when sharers were last looked for; 0 never */
@@ -116,9 +117,14 @@ bool process_may_suspend_filters(void);
 /* Of the process whose /proc/PID is `proc`: the state letter of a thread, 0 if it is no more; whether it is there. */
 char process_thread_state(int proc, pid_t tid);
 bool process_has_thread(int proc, pid_t tid);
+/* A thread of the process that still has its memory: a dead leader has none. */
+pid_t process_living_thread(const struct tracer *t);
 uint64_t process_image(const struct tracer *t);
 /* A value of a thread's status file as a number; `fallback` if it cannot be read. */
 long process_status(const struct tracer *t, pid_t tid, const char *name, long fallback);
+
+/* Whether any thread of the machine is traced by this very thread of ours. */
+bool process_thread_is_traced(pid_t tid);
 
 /* ---- thread_list.c: the threads of a process, and all processes ---- */
 
@@ -145,9 +151,11 @@ enum aspace_error threads_stop_one(struct tracer *t, struct refusal *why);
 enum aspace_error threads_stop_all(struct tracer *t, struct refusal *why);
 /* Brings an attached thread into a STOP_EVENT, delivering what comes before. */
 struct stop thread_drive(struct tracer *t, struct tracee *tracee);
-/* Restores and detaches every one that is stopped; the list is empty after it. */
+/* Restores and detaches every one that is stopped, and reaps those that ended; the list is empty after it. What can be
+ * neither makes the tracer spent. */
 void threads_release(struct tracer *t);
-struct tracee *threads_add(struct tracer *t, pid_t tid);
+struct tracee *threads_add(struct tracer *t, pid_t process, pid_t tid);
+bool threads_have(const struct tracer *t, pid_t tid);
 void threads_drop(struct tracer *t, size_t index);
 /* Reads the registers of a thread in STOP_EVENT into `saved`; false if it is gone. */
 bool thread_save(struct tracee *tracee);

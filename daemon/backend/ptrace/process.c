@@ -59,13 +59,12 @@ bool process_has_thread(int proc, pid_t tid)
     return faccessat(proc, path, F_OK, 0) == 0;
 }
 
-long process_status(const struct tracer *t, pid_t tid, const char *name, long fallback)
+static long status_number(int proc, const char *path, const char *name, long fallback)
 {
-    char path[64], text[4096];
+    char text[4096];
     size_t length = strlen(name);
 
-    snprintf(path, sizeof(path), "task/%d/status", (int)tid);
-    if (!read_file(t->proc, path, text, sizeof(text)))
+    if (!read_file(proc, path, text, sizeof(text)))
         return fallback;
     for (const char *line = text; line; line = strchr(line, '\n')) {
         line += line != text;
@@ -73,6 +72,22 @@ long process_status(const struct tracer *t, pid_t tid, const char *name, long fa
             return strtol(line + length + 1, NULL, 10);
     }
     return fallback;
+}
+
+long process_status(const struct tracer *t, pid_t tid, const char *name, long fallback)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "task/%d/status", (int)tid);
+    return status_number(t->proc, path, name, fallback);
+}
+
+bool process_thread_is_traced(pid_t tid)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+    return status_number(AT_FDCWD, path, "TracerPid", 0) == gettid();
 }
 
 static bool lives_on(struct tracer *t, int wait_ms)
@@ -110,8 +125,7 @@ enum aspace_error process_refuse_gone(struct tracer *t, struct refusal *why)
     return refuse(why, ASPACE_TARGET_GONE, SUBJECT " has exited", (int)t->pid);
 }
 
-/* A thread of the process that still has its memory: a dead leader has none. */
-static pid_t living_thread(const struct tracer *t)
+pid_t process_living_thread(const struct tracer *t)
 {
     char state = process_thread_state(t->proc, t->pid);
     struct thread_list list;
@@ -134,21 +148,23 @@ int tracer_open_file(const struct tracer *t, const char *name, int flags)
 {
     char path[64];
 
-    snprintf(path, sizeof(path), "task/%d/%s", (int)living_thread(t), name);
+    snprintf(path, sizeof(path), "task/%d/%s", (int)process_living_thread(t), name);
     return openat(t->proc, path, flags | O_CLOEXEC);
 }
 
-/* The auxiliary vector holds random and load addresses: enough to tell images apart. FNV-1a. 0 if it may not be read. */
+/* The auxiliary vector holds random and load addresses: enough to tell images apart. FNV-1a. 0 if it may not be read,
+ * 1 if there is no memory left. */
 uint64_t process_image(const struct tracer *t)
 {
     char text[1024];
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     int fd = tracer_open_file(t, "auxv", O_RDONLY);
     ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    int error = errno;
 
     if (fd >= 0)
         close(fd);
-    if (got <= 0)
+    if (got < 0 && (error == EACCES || error == EPERM))
         return 0;
     for (ssize_t i = 0; i < got; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);

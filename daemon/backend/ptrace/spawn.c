@@ -48,7 +48,7 @@ static enum aspace_error refuse_command(const char *name, int error, struct refu
 /* Lets the child go as far as its new image's first instruction. */
 static enum aspace_error lead_to_image(struct tracer *t, const char *name, int go, int failed, struct refusal *why)
 {
-    struct tracee *tracee = threads_add(t, t->pid);
+    struct tracee *tracee = threads_add(t, t->pid, t->pid);
     int error = 0;
 
     if (!tracee)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,17 +11,19 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ptrace/internal.h"
 
 #define DRIVE_SIGNALS 1000 /* delivered at most before a stop is given up: each is progress of the target's */
 #define SELECT_TRIES  16   /* threads that ended while we chose them */
+#define REAP_MS       20   /* for the ends of killed threads to be reported */
 #define PASSES        1000 /* over the threads of a target that makes new ones all the time; 3 were seen */
 
-struct tracee *threads_add(struct tracer *t, pid_t tid)
+struct tracee *threads_add(struct tracer *t, pid_t process, pid_t tid)
 {
-    if (t->count == t->capacity) {
+    if (t->count + t->dead == t->capacity) {
         size_t capacity = t->capacity ? 2 * t->capacity : 8;
         struct tracee *grown = realloc(t->tracees, capacity * sizeof(*grown));
         if (!grown)
@@ -28,14 +31,25 @@ struct tracee *threads_add(struct tracer *t, pid_t tid)
         t->tracees = grown;
         t->capacity = capacity;
     }
-    t->tracees[t->count] = (struct tracee){.tid = tid};
+    t->tracees[t->count + t->dead] = t->tracees[t->count];
+    t->tracees[t->count] = (struct tracee){.process = process, .tid = tid};
     return &t->tracees[t->count++];
 }
 
-void threads_drop(struct tracer *t, size_t index)
+/* It has ended. If its end has not been reported yet it is kept after the others, until threads_release(). */
+static void drop(struct tracer *t, size_t index)
 {
-    memmove(&t->tracees[index], &t->tracees[index + 1], (t->count - index - 1) * sizeof(t->tracees[0]));
+    struct tracee ended = t->tracees[index];
+    size_t after = t->count + t->dead - index - 1;
+
+    if (!ended.reaped)
+        after -= t->dead;
+    memmove(&t->tracees[index], &t->tracees[index + 1], after * sizeof(t->tracees[0]));
     t->count--;
+    if (ended.reaped)
+        return;
+    t->tracees[t->count] = ended;
+    t->dead++;
 }
 
 long tracer_options_of(const struct tracer *t)
@@ -68,22 +82,52 @@ struct stop thread_drive(struct tracer *t, struct tracee *tracee)
 
 /* ---- Letting go ---- */
 
-static void release(struct tracer *t, struct tracee *tracee)
+/* True if nothing is left to do for it. */
+static bool release(struct tracee *tracee)
 {
-    if (!tracee->stopped) {
-        t->spent = t->spent || !tracee->gone;
-        return;
-    }
+    if (!tracee->stopped)
+        return tracee->reaped;
     if (tracee->changed)
         registers_set(tracee->tid, &tracee->saved);
-    ptrace(PTRACE_DETACH, tracee->tid, NULL, NULL);
+    return ptrace(PTRACE_DETACH, tracee->tid, NULL, NULL) == 0; /* else it is being killed */
+}
+
+/* What was reported of a thread that could not be detached, if anything. True as release(). */
+static bool reap(struct tracee *tracee)
+{
+    int status;
+    pid_t tid = waitpid(tracee->tid, &status, __WALL | __WNOTHREAD | WNOHANG);
+
+    if (tid == tracee->tid && WIFSTOPPED(status)) {
+        tracee->stopped = true;
+        return release(tracee);
+    }
+    if (tid < 0 && tracee->tid != tracee->process) { /* it may have execed: see wait.c */
+        tracee->tid = tracee->process;
+        return !process_thread_is_traced(tracee->tid);
+    }
+    return tid != 0 || !process_thread_is_traced(tracee->tid);
 }
 
 void threads_release(struct tracer *t)
 {
-    for (size_t i = 0; i < t->count; i++)
-        release(t, &t->tracees[i]);
+    size_t left = 0;
+
+    for (size_t i = 0; i < t->count + t->dead; i++)
+        if (!release(&t->tracees[i]))
+            t->tracees[left++] = t->tracees[i];
+    for (unsigned ms = 0; left > 0 && ms < REAP_MS; ms++) {
+        size_t before = left;
+        left = 0;
+        for (size_t i = 0; i < before; i++)
+            if (!reap(&t->tracees[i]))
+                t->tracees[left++] = t->tracees[i];
+        if (left > 0)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    t->spent = t->spent || left > 0;
     t->count = 0;
+    t->dead = 0;
 }
 
 /* ---- One thread ---- */
@@ -182,14 +226,15 @@ enum aspace_error threads_stop_one(struct tracer *t, struct refusal *why)
         if (tid == 0)
             break;
         if (ptrace(PTRACE_SEIZE, tid, NULL, tracer_options_of(t)) != 0) {
-            if (errno != ESRCH && process_thread_state(t->proc, tid) != 'Z')
+            /* EPERM says too that the thread is dying, or another one about to exec */
+            if (i == SELECT_TRIES - 1 && errno != ESRCH)
                 return process_explain(t, tid, errno, why);
             if (!process_alive(t))
                 break;
+            sched_yield();
             continue;
         }
-        t->count = 0;
-        struct tracee *tracee = threads_add(t, tid);
+        struct tracee *tracee = threads_add(t, t->pid, tid);
         if (!tracee)
             return refuse_no_memory(why); /* cannot be: room for one is there from the start */
         ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
@@ -228,24 +273,35 @@ static bool is_known(const struct tracer *t, pid_t tid, size_t *cursor)
     return false;
 }
 
-/* Attaches to the threads in `list` that are new and asks them to stop. False if one could not be had. */
-static enum aspace_error seize_new(struct tracer *t, int proc, struct thread_list *list, struct refusal *why)
+bool threads_have(const struct tracer *t, pid_t tid)
+{
+    size_t cursor = 0;
+
+    return is_known(t, tid, &cursor);
+}
+
+/* Attaches to the threads in `list` that are new and asks them to stop. *ret_refused is one that the kernel refused, or
+ * 0: it may be dying, or another one about to exec, so only that it is refused again and again tells something. */
+static enum aspace_error seize_new(struct tracer *t, pid_t process, int proc, struct thread_list *list,
+                                   struct refusal *why, pid_t *ret_refused)
 {
     pid_t tid;
     size_t cursor = 0;
 
+    *ret_refused = 0;
     while (thread_list_next(list, &tid)) {
         if (is_known(t, tid, &cursor))
             continue;
         if (ptrace(PTRACE_SEIZE, tid, NULL, tracer_options_of(t)) != 0) {
-            int error = errno;
-            char state = process_thread_state(proc, tid);
-            if (error == ESRCH || state == 0 || state == 'Z' || state == 'X')
+            if (errno == ESRCH)
                 continue;
-            return process_explain(t, tid, error, why);
+            char state = process_thread_state(proc, tid);
+            if (state != 0 && state != 'Z' && state != 'X')
+                *ret_refused = tid;
+            continue;
         }
         ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
-        if (!threads_add(t, tid)) {
+        if (!threads_add(t, process, tid)) {
             t->spent = true; /* one that we hold and cannot remember: the end of the thread lets it go */
             return refuse_no_memory(why);
         }
@@ -258,8 +314,10 @@ static enum aspace_error await_stops(struct tracer *t, size_t first, struct refu
 {
     for (size_t i = first; i < t->count;) {
         struct stop stop = thread_drive(t, &t->tracees[i]);
-        if (stop.kind == STOP_GONE || (stop.kind == STOP_EVENT && !thread_save(&t->tracees[i]))) {
-            threads_drop(t, i);
+        if (stop.kind == STOP_EVENT && !thread_save(&t->tracees[i]))
+            stop = tracer_wait(t, &t->tracees[i]); /* killed while it stood */
+        if (stop.kind == STOP_GONE) {
+            drop(t, i);
             continue;
         }
         if (stop.kind != STOP_EVENT)
@@ -270,25 +328,33 @@ static enum aspace_error await_stops(struct tracer *t, size_t first, struct refu
 }
 
 /* Every thread of the process whose /proc/PID is `proc`: until a pass finds no new one while all others stand. */
-static enum aspace_error stop_process(struct tracer *t, int proc, struct refusal *why)
+static enum aspace_error stop_process(struct tracer *t, pid_t process, int proc, struct refusal *why)
 {
     struct thread_list list;
     struct refusal later;
+    unsigned refusals = 0;
     enum aspace_error error = ASPACE_OK;
 
     if (!thread_list_open(&list, proc))
         return ASPACE_OK; /* it has exited: whoever asked looks at what was stopped */
     for (unsigned pass = 0; pass < PASSES; pass++) {
         size_t before = t->count;
-        error = seize_new(t, proc, &list, why);
+        pid_t refused;
+        error = seize_new(t, process, proc, &list, why, &refused);
         size_t found = t->count - before;
-        if (found == 0)
-            break;
         enum aspace_error awaited = await_stops(t, before, error ? &later : why);
         if (error || awaited) {
             error = error ? error : awaited;
             break;
         }
+        if (refused && ++refusals == SELECT_TRIES) {
+            error = process_explain(t, refused, EPERM, why);
+            break;
+        }
+        if (found == 0 && !refused)
+            break;
+        if (refused)
+            sched_yield();
         thread_list_rewind(&list);
     }
     thread_list_close(&list);
@@ -309,9 +375,23 @@ static pid_t newest_process(void)
     return last ? (pid_t)strtol(last, NULL, 10) : 0;
 }
 
-static bool shares_memory(const struct tracer *t, pid_t pid)
+/* Whether the process has memory at all: a thread of the kernel and a zombie have none, and so the same. */
+static bool has_memory(pid_t pid)
 {
-    return syscall(SYS_kcmp, t->pid, pid, KCMP_VM, 0, 0) == 0;
+    char path[32], text[32];
+
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    if (fd >= 0)
+        close(fd);
+    return got > 0 && text[0] != '0';
+}
+
+/* `living`: a thread of the target that still has its memory. */
+static bool shares_memory(pid_t living, pid_t pid)
+{
+    return syscall(SYS_kcmp, living, pid, KCMP_VM, 0, 0) == 0 && has_memory(pid);
 }
 
 static bool remember_sharer(struct tracer *t, pid_t pid)
@@ -337,11 +417,12 @@ static enum aspace_error scan_sharers(struct tracer *t, struct refusal *why)
 
     if (newest != 0 && newest == t->sharers_scanned)
         return ASPACE_OK;
+    pid_t living = process_living_thread(t);
     if (!thread_list_open_processes(&list))
         return refuse(why, ASPACE_BUSY, "/proc cannot be read: %s", strerror(errno));
     t->sharer_count = 0;
     while (remembered && thread_list_next(&list, &pid))
-        if (pid != t->pid && shares_memory(t, pid))
+        if (pid != t->pid && shares_memory(living, pid))
             remembered = remember_sharer(t, pid);
     thread_list_close(&list);
     t->sharers_scanned = remembered ? newest : 0;
@@ -358,8 +439,8 @@ static enum aspace_error stop_sharers(struct tracer *t, struct refusal *why)
         int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (proc < 0)
             continue;
-        if (shares_memory(t, t->sharers[i]))
-            error = stop_process(t, proc, why);
+        if (shares_memory(process_living_thread(t), t->sharers[i]))
+            error = stop_process(t, t->sharers[i], proc, why);
         close(proc);
     }
     return error;
@@ -384,7 +465,7 @@ static enum aspace_error stop_everything(struct tracer *t, struct refusal *why)
 {
     size_t before;
 
-    if (scan_sharers(t, why) || stop_process(t, t->proc, why))
+    if (scan_sharers(t, why) || stop_process(t, t->pid, t->proc, why))
         return why->code;
     do {
         before = t->count;
@@ -398,7 +479,6 @@ enum aspace_error threads_stop_all(struct tracer *t, struct refusal *why)
 {
     enum aspace_error error;
 
-    t->count = 0;
     error = stop_everything(t, why);
     if (error) {
         threads_release(t);

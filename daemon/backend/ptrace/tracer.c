@@ -24,7 +24,7 @@ static enum aspace_error check_policy(const struct tracer *t, struct refusal *wh
 static enum aspace_error open_target(struct tracer *t, const struct tracer_options *options, struct refusal *why)
 {
     /* Room for one thread is made now: a transaction of one needs no memory. */
-    if (!threads_add(t, 0))
+    if (!threads_add(t, 0, 0))
         return refuse_no_memory(why);
     t->count = 0;
     if (timer_open(t, why) || check_policy(t, why))
@@ -109,7 +109,7 @@ static enum aspace_error stop_held(struct tracer *t, struct refusal *why)
     if (t->count > 0 && thread_save(&t->tracees[0]))
         return ASPACE_OK;
     t->held = false;
-    t->count = 0;
+    threads_release(t);
     process_survives(t);
     return process_refuse_gone(t, why);
 }
@@ -138,7 +138,6 @@ enum aspace_error tracer_begin(struct tracer *t, enum tracer_scope scope, struct
     error = stop_target(t, scope, why);
     if (error) {
         timer_stop(t);
-        t->spent = t->spent || t->lingers;
         return error;
     }
     t->active = true;
@@ -158,9 +157,8 @@ static void end_held(struct tracer *t)
         tracee->changed = false;
         return;
     }
-    t->spent = t->spent || !tracee->gone;
     t->held = false;
-    t->count = 0;
+    threads_release(t);
 }
 
 void tracer_end(struct tracer *t)
@@ -174,7 +172,6 @@ void tracer_end(struct tracer *t)
     else
         threads_release(t);
     timer_stop(t);
-    t->spent = t->spent || t->lingers;
 }
 
 size_t tracer_threads(const struct tracer *t)
@@ -227,12 +224,9 @@ enum aspace_error tracer_resume(struct tracer *t, struct refusal *why)
     if (!t->held)
         return ASPACE_OK;
     t->held = false;
-    if (!process_alive(t)) {
-        t->count = 0;
-        return process_refuse_gone(t, why);
-    }
+    bool alive = process_alive(t);
     threads_release(t);
-    return ASPACE_OK;
+    return alive ? ASPACE_OK : process_refuse_gone(t, why);
 }
 
 bool tracer_held(const struct tracer *t)
@@ -268,9 +262,9 @@ enum aspace_error tracer_adopt(struct tracer *t, struct refusal *why)
     if (timer_open(t, why))
         return why->code;
     t->spent = false;
-    t->lingers = false;
     t->held = false;
     t->active = false;
     t->count = 0;
+    t->dead = 0;
     return ASPACE_OK;
 }

@@ -114,10 +114,23 @@ static bool is_dead_leader(const struct tracer *t, const struct tracee *tracee)
            info.si_pid == 0;
 }
 
-static struct stop gone(struct tracee *tracee)
+/* The other way round: a leader's id is taken by a thread of its process that execs, and that we do not trace. It shows
+ * only if the target is our own child, which can be waited for without being traced. */
+static bool is_replaced(struct tracee *tracee)
 {
-    tracee->gone = true;
-    return (struct stop){.kind = STOP_GONE};
+    if (process_thread_is_traced(tracee->tid))
+        return false;
+    tracee->reaped = true;
+    return true;
+}
+
+/* A thread that execs takes the id of its process; nothing says so but that its old id is no child of ours any more. */
+static bool is_renamed(const struct tracer *t, struct tracee *tracee)
+{
+    if (tracee->tid == tracee->process || threads_have(t, tracee->process))
+        return false;
+    tracee->tid = tracee->process;
+    return true;
 }
 
 struct stop tracer_wait(struct tracer *t, struct tracee *tracee)
@@ -126,17 +139,19 @@ struct stop tracer_wait(struct tracer *t, struct tracee *tracee)
 
     tracee->stopped = false;
     while (waitpid(tracee->tid, &status, __WALL | __WNOTHREAD) < 0) {
-        if (errno != EINTR)
-            return gone(tracee);
+        if (errno == ECHILD && is_renamed(t, tracee))
+            continue;
+        if (errno != EINTR) {
+            tracee->reaped = true;
+            return (struct stop){.kind = STOP_GONE};
+        }
         if (is_late(t))
             return (struct stop){.kind = STOP_LATE};
-        if (is_dead_leader(t, tracee)) {
-            t->lingers = true;
-            return gone(tracee);
-        }
+        if (is_dead_leader(t, tracee) || is_replaced(tracee))
+            return (struct stop){.kind = STOP_GONE};
     }
     struct stop stop = stop_of(status);
     tracee->stopped = stop.kind != STOP_GONE;
-    tracee->gone = stop.kind == STOP_GONE;
+    tracee->reaped = stop.kind == STOP_GONE;
     return stop;
 }
