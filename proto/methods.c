@@ -391,7 +391,8 @@ const struct method methods[] = {
                               .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_ENDS_SPACE | METHOD_BY_SPACE |
                                         METHOD_UNSYNCED,
                               PARAMS(only_space), .errors = space_errors, .verb = "destroy"},
-    [METHOD_SPACE_CLEAR] = {METHOD(SPACE_CLEAR), .summary = "Unmap every area of a space",
+    [METHOD_SPACE_CLEAR] = {METHOD(SPACE_CLEAR),
+                            .summary = "Unmap every area of a space; of a live process those that were made here",
                             .traits = EDIT | METHOD_BY_SPACE, PARAMS(clear_params), FIELDS(clear_fields),
                             .errors = edit_errors, .verb = "clear"},
     [METHOD_SPACE_APPLY] = {METHOD(SPACE_APPLY), .summary = "Make several edits as one: all of them or none",

@@ -114,6 +114,9 @@ enum aspace_error memory_set_move(struct memory_set *set, const struct move_requ
 /* Unmaps everything; ret_removed areas. */
 enum aspace_error memory_set_clear(struct memory_set *set, struct refusal *why, size_t *ret_removed);
 
+/* Unmaps the areas with `made` set, for a live process: the others are its own. */
+enum aspace_error memory_set_unmap_made(struct memory_set *set, struct refusal *why, size_t *ret_removed);
+
 /* The same as unmap and protect for every area that carries `tag`, wherever it lies. O(areas of the space). */
 enum aspace_error memory_set_unmap_tag(struct memory_set *set, uint32_t tag, struct refusal *why, uint64_t *ret_pages,
                                        size_t *ret_removed);

@@ -65,6 +65,14 @@ static enum aspace_error unnest(struct memory_set *set, bool own, enum aspace_er
 
 /* ---- By tag ---- */
 
+/* In place of a tag: the areas that an edit of ours made. */
+#define MADE (UINT32_MAX - 1)
+
+static bool is_chosen(const struct area_attr *attr, uint32_t tag)
+{
+    return tag == MADE ? attr->made : attr->tag == tag;
+}
+
 /* The first area at or above *page that carries `tag`; *page becomes its end. */
 static bool next_tagged(const struct memory_set *set, uint32_t tag, uint64_t *page, struct range *ret)
 {
@@ -73,7 +81,7 @@ static bool next_tagged(const struct memory_set *set, uint32_t tag, uint64_t *pa
 
     area_map_seek(&set->map, *page, &cursor);
     for (; area_cursor_get(&cursor, &area); area_cursor_next(&cursor)) {
-        if (area.attr.tag != tag)
+        if (!is_chosen(&area.attr, tag))
             continue;
         *ret = area.range;
         *page = area.range.end;
@@ -111,6 +119,13 @@ enum aspace_error memory_set_unmap_tag(struct memory_set *set, uint32_t tag, str
     *ret_pages = pages;
     *ret_removed = removed;
     return ASPACE_OK;
+}
+
+enum aspace_error memory_set_unmap_made(struct memory_set *set, struct refusal *why, size_t *ret_removed)
+{
+    uint64_t pages;
+
+    return memory_set_unmap_tag(set, MADE, why, &pages, ret_removed);
 }
 
 static enum aspace_error protect_tagged(struct memory_set *set, uint32_t tag, uint16_t set_flags, uint16_t clear_flags,

@@ -63,8 +63,10 @@ static enum aspace_error add(struct merge *m, struct range range, const struct a
 
     if (range_empty(range))
         return ASPACE_OK;
-    if (origin)
+    if (origin) {
         piece.attr.tag = origin->tag;
+        piece.attr.made = origin->made;
+    }
     if (last && goes_on(m, last, &piece, origin, same_found))
         last->range.end = range.end;
     else if (area_list_add(&m->after, &piece, why))

@@ -160,6 +160,7 @@ static enum aspace_error map_at(struct call *call, struct map_request *request, 
         ptrace_open_file(call->space->backend, call_text(call, PARAM_PATH), request->attr.flags, &call->why, &path))
         return call->why.code;
     request->attr.path = path;
+    request->attr.made = call->space->pid != 0;
     return space_map(call->space, request, call_text(call, PARAM_TAG), &call->why, ret_page, ret);
 }
 

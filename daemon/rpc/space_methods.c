@@ -71,7 +71,8 @@ enum aspace_error space_clear_method(struct call *call)
 {
     size_t removed;
 
-    if (memory_set_clear(&call->space->set, &call->why, &removed))
+    if (call->space->pid ? memory_set_unmap_made(&call->space->set, &call->why, &removed)
+                         : memory_set_clear(&call->space->set, &call->why, &removed))
         return call->why.code;
     json_begin_object(call->out);
     json_name(call->out, "removed");

@@ -269,6 +269,19 @@ class Editing(Live):
         self.assertEqual(self.puppet.say("get(%d, 5)" % at(11)), b"moves")
         self.assertEqual(self.ours(), self.kernel())
 
+    def test_clear_takes_away_what_was_made_and_nothing_else(self):
+        before = self.puppet.maps()
+        self.map(0, 4)
+        self.map(8, 1, "r--")
+        self.call("area.split", at=hexa(at(2)))
+        self.puppet.say("map_at(%d, 4096)" % at(20))
+        self.call("area.protect", start=hexa(at(3)), size=PAGE, flags="r--")
+        self.assertEqual(self.call("space.clear")["removed"], 4)
+        self.assertEqual(self.kernel(), [(at(20), at(21), "rw-")])
+        self.puppet.say("unmap(%d, 4096)" % at(20))
+        self.assertEqual([row for row in self.puppet.maps() if row[4] != "[heap]"],
+                         [row for row in before if row[4] != "[heap]"])
+
     def test_a_file_is_mapped_by_the_targets_own_rules(self):
         with tempfile.NamedTemporaryFile(prefix="aspace-file-") as file:
             file.write(b"a" * PAGE + b"b" * PAGE + b"c" * PAGE)

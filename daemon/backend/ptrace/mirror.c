@@ -321,6 +321,7 @@ static bool alike(const struct area_attr *a, const struct area_attr *b)
     struct area_attr untagged = *a;
 
     untagged.tag = b->tag;
+    untagged.made = b->made;
     return area_attr_equal(&untagged, b);
 }
 
