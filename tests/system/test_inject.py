@@ -51,6 +51,20 @@ CASES = [
         {"method": "area.protect", "params": dict(WHOLE, flags="r--")},
         {"method": "area.move", "params": {"start": 0x30000, "new_start": FAR}},
     ]}, {"unmap": 3, "map": 2, "protect": 5, "frame": 2 + 2}),
+    # a table and a large page, which counts as one; unmapped again, for its bytes are more than a read gives
+    ("space.apply", {"ops": [
+        {"method": "area.map", "params": {"start": FAR, "size": 0x200000, "flags": "rw-", "backing": "eager",
+                                          "page": "2M"}},
+        {"method": "area.unmap", "params": {"start": FAR, "size": 0x200000}},
+    ]}, {"map": 1, "unmap": 1, "frame": 1 + 1}),
+    # a gigabyte broken for a page, and a large page of it for three
+    ("space.apply", {"ops": [
+        {"method": "area.map", "params": {"start": FAR, "size": 0x40000000, "flags": "rw-", "backing": "linear",
+                                          "pa": 0x40000000, "page": "1G"}},
+        {"method": "area.unmap", "params": {"start": FAR + 0x1000, "size": 0x1000}},
+        {"method": "area.protect", "params": {"start": FAR + 0x200000, "size": 0x3000, "flags": "r--"}},
+        {"method": "area.unmap", "params": {"start": FAR, "size": 0x40000000}},
+    ]}, {"map": 1, "unmap": 1 + 4, "protect": 1, "frame": 2 + 1}),
     ("memory.access", {"addr": 0x40000, "kind": "write"}, {"frame": 1}),
     ("memory.access", {"addr": 0x40fff, "kind": "read", "size": 2}, {"frame": 2}),
     ("memory.access", {"addr": 0x80000000, "kind": "read"}, {"frame": 3}),
