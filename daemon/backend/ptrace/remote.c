@@ -377,7 +377,7 @@ static enum aspace_error call_some(struct tracer *t, struct remote_call *calls, 
 
 enum aspace_error tracer_call(struct tracer *t, struct remote_call *calls, size_t count, struct refusal *why)
 {
-    size_t done;
+    size_t done = 0;
 
     for (size_t i = 0; i < count; i++)
         calls[i].done = false;
