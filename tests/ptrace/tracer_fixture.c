@@ -28,7 +28,8 @@ struct victim victim_start(const char *what, const char *argument)
     if (v.pid == 0) {
         dup2(in[0], STDIN_FILENO);
         dup2(out[1], STDOUT_FILENO);
-        execl(VICTIM, VICTIM, what, argument, NULL);
+        const char *program = strcmp(what, "32") == 0 ? VICTIM32 : VICTIM;
+        execl(program, program, what, argument, NULL);
         _exit(127);
     }
     close(in[0]);

@@ -18,7 +18,7 @@ struct victim {
     int out; /* its standard output */
 };
 
-/* Runs the victim program with these arguments and waits for its line "ready". */
+/* Runs the victim program with these arguments, the 32-bit one for "32", and waits for its line "ready". */
 struct victim victim_start(const char *what, const char *argument);
 /* The next line that it prints, without the newline; "" at its end or after 20 s. Static storage. */
 const char *victim_line(struct victim *v);

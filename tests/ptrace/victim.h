@@ -19,6 +19,11 @@
     X(leaderless)                                                                                                      \
     X(sharer)                                                                                                          \
     X(vfork)                                                                                                           \
+    X(seccomp)                                                                                                         \
+    X(dispatch)                                                                                                        \
+    X(rseq)                                                                                                            \
+    X(mdwe)                                                                                                            \
+    X(naps)                                                                                                            \
     X(exec)
 
 #define X(name) int victim_##name(const char *argument);

@@ -25,6 +25,9 @@ uint64_t registers_stack(const struct registers *r);
 uint64_t registers_instruction(const struct registers *r);
 void registers_jump(struct registers *r, uint64_t addr);
 
+/* A call that answers EINTR to being woken for nothing, instead of being restarted by the kernel. */
+bool is_woken_call(long number);
+
 /* A call that gives EINTR when it is woken for nothing, and would not have noticed without us, is made to be restarted
  * unless a handler runs. True if *r was changed. */
 bool registers_hide_interrupt(struct registers *r);

@@ -1,5 +1,6 @@
 /* What /proc and the kernel say about a target: whether it may be traced, whether it lives, which image it runs. All
  * is read through one descriptor of /proc/PID, which never comes to mean another process. */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -340,6 +341,21 @@ static enum aspace_error refuse_zombie(struct tracer *t, struct refusal *why)
     return refuse_hint(why, "a zombie has no memory left: trace a process that runs");
 }
 
+/* The class of the program's file; a script's is its interpreter's. */
+static enum aspace_error check_bits(struct tracer *t, struct refusal *why)
+{
+    unsigned char ident[EI_NIDENT] = {0};
+    int fd = tracer_open_file(t, "exe", O_RDONLY);
+    bool is_32 = fd >= 0 && read(fd, ident, sizeof(ident)) == sizeof(ident) && ident[EI_CLASS] == ELFCLASS32;
+
+    if (fd >= 0)
+        close(fd);
+    if (!is_32)
+        return ASPACE_OK;
+    refuse(why, ASPACE_UNSUPPORTED, SUBJECT " is a 32-bit program", (int)t->pid);
+    return refuse_hint(why, "only 64-bit processes can be edited");
+}
+
 /* With a filter of its own the target's kernel would judge our calls by it. */
 static enum aspace_error check_seccomp(struct tracer *t, struct refusal *why)
 {
@@ -362,7 +378,7 @@ enum aspace_error process_authorise(struct tracer *t, struct refusal *why)
     /* The kernel's own judgement, before anything is stopped: this needs the same rights as attaching, but for Yama. */
     if (process_image(t) == 0)
         return explain_denied(t, why);
-    return check_seccomp(t, why);
+    return check_bits(t, why) ? why->code : check_seccomp(t, why);
 }
 
 enum aspace_error process_explain(struct tracer *t, pid_t tid, int error, struct refusal *why)

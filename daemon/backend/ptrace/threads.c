@@ -138,7 +138,6 @@ static int rank_of(const struct tracer *t, pid_t tid)
 {
     char path[64], text[256];
     char state = process_thread_state(t->proc, tid);
-    struct registers woken = {.raw = {.rax = (unsigned long long)-EINTR}};
 
     if (state == 0 || state == 'Z' || state == 'X')
         return 100;
@@ -152,8 +151,7 @@ static int rank_of(const struct tracer *t, pid_t tid)
     if (fd >= 0)
         close(fd);
     text[got > 0 ? got : 0] = 0;
-    woken.raw.orig_rax = strtoull(text, NULL, 10);
-    return got > 0 && text[0] != 'r' && registers_hide_interrupt(&woken) ? 2 : 0;
+    return got > 0 && text[0] != 'r' && is_woken_call(strtol(text, NULL, 10)) ? 2 : 0;
 }
 
 /* The process has one thread only, its leader; true without reading the list, by the folder's link count. */

@@ -322,12 +322,17 @@ void trampoline_clean_orphans(struct tracer *t)
     struct refusal why;
     size_t count = find_orphans(t, found);
 
+    bool used = false;
+
     if (count == 0 || tracer_begin(t, TRACER_ALL_THREADS, &why))
         return;
-    for (size_t i = 0; i < count; i++) {
+    /* A thread in one of them may return to another, as its recovery block says: all are left then. */
+    for (size_t i = 0; i < count; i++)
+        used = used || is_in_use(t, page_addr(found[i].start));
+    for (size_t i = 0; i < count && !used; i++) {
         uint64_t args[6] = {page_addr(found[i].start), range_bytes(found[i])};
         int64_t result;
-        if (!is_in_use(t, args[0]) && tracer_call_one(t, SYS_munmap, args, &why, &result))
+        if (tracer_call_one(t, SYS_munmap, args, &why, &result))
             break;
     }
     tracer_end(t);

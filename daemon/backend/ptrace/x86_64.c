@@ -52,9 +52,9 @@ void registers_jump(struct registers *r, uint64_t addr)
     r->raw.rip = addr;
 }
 
-/* Calls that answer -EINTR to being woken, not one of the restart codes: signal(7), "Interruption of system calls". The
- * ones of sockets do so only with SO_RCVTIMEO or SO_SNDTIMEO. connect is not one: made again it fails. */
-static bool is_woken_call(long long number)
+/* signal(7), "Interruption of system calls". The ones of sockets do so only with SO_RCVTIMEO or SO_SNDTIMEO. connect is
+ * not one: made again it fails. */
+bool is_woken_call(long number)
 {
     static const short calls[] = {
         SYS_epoll_wait, SYS_epoll_pwait,  SYS_epoll_pwait2,  SYS_semop,   SYS_semtimedop,     SYS_rt_sigtimedwait,
@@ -71,7 +71,7 @@ static bool is_woken_call(long long number)
 
 bool registers_hide_interrupt(struct registers *r)
 {
-    if ((long long)r->raw.rax != -EINTR || !is_woken_call((long long)r->raw.orig_rax))
+    if (!registers_native(r) || (long long)r->raw.rax != -EINTR || !is_woken_call((long)r->raw.orig_rax))
         return false;
     r->raw.rax = (unsigned long long)-ERESTARTNOHAND;
     return true;
