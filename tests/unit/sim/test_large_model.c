@@ -9,7 +9,7 @@
 
 #include "machine_fixture.h"
 
-#define STEPS  160 /* for each architecture */
+#define STEPS  160  /* for each architecture */
 #define FRAMES 1900 /* not enough for all pages: refusals are part of it */
 
 /* The universe: six large pages below the border of a gigabyte and two above it. */
