@@ -25,6 +25,7 @@ struct server {
     uv_loop_t loop;
     uv_signal_t signals[STOP_SIGNALS];
     uv_timer_t grace;
+    uv_timer_t alarm; /* the service's */
     struct socket_file file;
     struct service service;
     struct net net;
@@ -39,8 +40,22 @@ static void on_grace(uv_timer_t *timer)
     net_abort(&server->net);
 }
 
+static void on_alarm(uv_timer_t *timer)
+{
+    service_alarm(timer->data);
+}
+
+static void set_alarm(struct service *service, uint64_t ms)
+{
+    struct server *server = service->owner;
+
+    uv_update_time(&server->loop);
+    uv_timer_start(&server->alarm, on_alarm, ms, 0);
+}
+
 static void stop(struct server *server)
 {
+    service_end_waits(&server->service);
     uv_timer_start(&server->grace, on_grace, GRACE_MS, 0);
     net_stop(&server->net);
 }
@@ -70,6 +85,7 @@ static void on_closed(struct service *service)
 
     worker_pool_stop(&server->pool);
     uv_close((uv_handle_t *)&server->grace, NULL);
+    uv_close((uv_handle_t *)&server->alarm, NULL);
     for (size_t i = 0; i < STOP_SIGNALS; i++)
         uv_close((uv_handle_t *)&server->signals[i], NULL);
 }
@@ -118,6 +134,9 @@ static void run_loop(struct server *server, const struct config *config)
     }
     server->service.workers = &server->pool.workers;
     server->service.owner = server;
+    server->service.set_alarm = set_alarm;
+    uv_timer_init(&server->loop, &server->alarm);
+    server->alarm.data = &server->service;
     server->net.data = server;
     server->net.admission = config->admission;
     server->net.on_shutdown = on_shutdown;
@@ -127,6 +146,7 @@ static void run_loop(struct server *server, const struct config *config)
     if (error) {
         log_line(LOG_ERROR, "cannot listen on %s: %s", server->file.path, uv_strerror(error));
         worker_pool_stop(&server->pool);
+        uv_close((uv_handle_t *)&server->alarm, NULL);
         uv_run(&server->loop, UV_RUN_DEFAULT);
         return;
     }

@@ -6,6 +6,8 @@
 
 #include "proto/methods.h"
 
+_Static_assert(PARAM_COUNT <= 64, "struct params has a bit for each");
+
 #define INTEGER_MAX (UINT64_C(1) << 53)
 #define QUOTE_MAX   64
 
@@ -58,6 +60,8 @@ static const char *const type_complaints[] = {
     [TYPE_RANGE] = "a range: write [lo, hi], an array of two addresses",
     [TYPE_BASE64] = "base64 with padding (RFC 4648) in a string",
     [TYPE_HEX] = "pairs of hex digits in a string",
+    [TYPE_NAMES] = "an array of at least one name: 1 to 64 of A-Z a-z 0-9 . _ - with no . or - first",
+    [TYPE_CHOICES] = "an array of at least one of ",
     [TYPE_TEXTS] = "an array of at least one text",
     [TYPE_OPS] = "an array of operations, each with a method and params",
 };
@@ -66,9 +70,9 @@ static enum aspace_error refuse_param(const struct param_spec *spec, const struc
                                       struct refusal *why)
 {
     char quoted[QUOTE_MAX];
-    char choices[160] = "";
+    char choices[240] = "";
 
-    if (spec->type == TYPE_CHOICE)
+    if (spec->choices)
         join_choices(spec->choices, choices, sizeof(choices));
     refuse(why, ASPACE_INVALID_PARAMS, "%s %s is not %s%s", param_names[spec->id], quote(doc, token, quoted),
            type_complaints[spec->type], choices);
@@ -150,6 +154,21 @@ static bool read_choice(const struct json_doc *doc, uint32_t token, const char *
     return false;
 }
 
+static bool read_choices(const struct json_doc *doc, uint32_t token, const char *const *choices,
+                         struct param_value *ret)
+{
+    struct param_value one;
+
+    if (doc->tokens[token].type != JSON_ARRAY || doc->tokens[token].count == 0)
+        return false;
+    for (uint32_t at = token + 1; at < doc->tokens[token].next; at = doc->tokens[at].next) {
+        if (!read_choice(doc, at, choices, &one))
+            return false;
+        ret->number |= UINT64_C(1) << one.number;
+    }
+    return true;
+}
+
 /* Puts a string of 1 to `most` bytes into the scratch. */
 static bool read_text(struct params *p, uint32_t token, size_t most, struct param_value *ret, size_t *ret_size)
 {
@@ -178,6 +197,21 @@ static bool is_name(const char *text, size_t size)
     return true;
 }
 
+static bool are_names(const struct json_doc *doc, uint32_t token)
+{
+    char buffer[ASPACE_NAME_MAX + 1];
+    size_t size;
+
+    if (doc->tokens[token].type != JSON_ARRAY || doc->tokens[token].count == 0)
+        return false;
+    for (uint32_t at = token + 1; at < doc->tokens[token].next; at = doc->tokens[at].next) {
+        if (doc->tokens[at].type != JSON_STRING || !json_unescape(doc, at, buffer, sizeof(buffer), &size) || !size ||
+            !is_name(buffer, size))
+            return false;
+    }
+    return true;
+}
+
 static bool read_value(struct params *p, const struct param_spec *spec, uint32_t token, struct param_value *ret)
 {
     const struct json_doc *doc = p->doc;
@@ -196,6 +230,10 @@ static bool read_value(struct params *p, const struct param_spec *spec, uint32_t
         return doc->tokens[token].type == JSON_ARRAY;
     case TYPE_TEXTS:
         return doc->tokens[token].type == JSON_ARRAY && doc->tokens[token].count > 0;
+    case TYPE_NAMES:
+        return are_names(doc, token);
+    case TYPE_CHOICES:
+        return read_choices(doc, token, spec->choices, ret);
     case TYPE_NAME:
         return read_text(p, token, ASPACE_NAME_MAX, ret, &size) && is_name(ret->text, size);
     case TYPE_TEXT:

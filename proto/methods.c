@@ -368,6 +368,85 @@ static const struct field_spec inject_list_fields[] = {
     {"faults", FIELD_INJECTED_FAULTS, false, "by rising id; spent ones stay until they are cleared"},
 };
 
+/* ---- daemon.wait, events, monitor ---- */
+
+static const struct param_spec wait_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_AT_GENERATION, TYPE_COUNT, false, CLI_OPTION, 0, NULL, NULL,
+     "until the space is at this generation or a later one"},
+    {PARAM_AREA, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "until an area holds this address"},
+    {PARAM_GONE, TYPE_BOOL, false, CLI_OPTION, 0, NULL, "false",
+     "until the space is gone; with area, until no area holds that address"},
+    {PARAM_TIMEOUT_MS, TYPE_COUNT, false, CLI_OPTION, 0, NULL, NULL,
+     "for so many milliseconds at most; 0 only looks. Without it there is no end"},
+};
+static const struct field_spec wait_fields[] = {
+    {"generation", FIELD_COUNT, true, "the space's when it happened; missing if there was no space to begin with"},
+};
+static const enum aspace_error wait_errors[] = {ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_DENIED, ASPACE_TIMEOUT, 0};
+
+static const struct param_spec subscribe_params[] = {
+    {PARAM_SPACES, TYPE_NAMES, false, CLI_OPTION, 0, NULL, NULL,
+     "only events of these spaces, which need not exist yet"},
+    {PARAM_KINDS, TYPE_CHOICES, false, CLI_OPTION, 0, event_names, NULL, "only events of these kinds"},
+    {PARAM_SINCE, TYPE_COUNT, false, CLI_OPTION, 0, NULL, NULL,
+     "first the events after this sequence number, as far as they are still kept"},
+};
+static const struct field_spec subscribe_fields[] = {
+    {"subscription", FIELD_COUNT, false, "its number, which its notifications carry"},
+    {"seq", FIELD_COUNT, false, "the sequence number of the last event there was"},
+    {"lost", FIELD_COUNT, true,
+     "events after since that are not kept any more, of any space and kind; missing if none"},
+};
+static const enum aspace_error subscribe_errors[] = {ASPACE_INVALID_PARAM, ASPACE_NO_MEMORY, ASPACE_BUSY, 0};
+
+static const struct param_spec unsubscribe_params[] = {
+    {PARAM_SUBSCRIPTION, TYPE_COUNT, false, CLI_OPTION, 0, NULL, NULL,
+     "this one alone; without it, all of the connection"},
+};
+static const struct field_spec unsubscribe_fields[] = {{"ended", FIELD_COUNT, false, "subscriptions that are ended"}};
+
+static const enum aspace_error unsubscribe_errors[] = {ASPACE_NOT_FOUND, 0};
+
+static const struct param_spec monitor_params[] = {
+    {PARAM_FILTER, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "only methods whose names begin like this"},
+};
+static const enum aspace_error monitor_errors[] = {ASPACE_NO_MEMORY, ASPACE_DENIED, 0};
+
+static const struct field_spec event_fields[] = {
+    {"subscription", FIELD_COUNT, false, "the subscription that it is for"},
+    {"seq", FIELD_COUNT, false, "its sequence number, rising over all spaces"},
+    {"space", FIELD_STRING, false, "the space's name"},
+    {"kind", FIELD_STRING, false, "what happened"},
+    {"generation", FIELD_COUNT, false, "the space's generation after it"},
+    {"before", FIELD_AREA, true, "the piece as it was; missing where nothing was"},
+    {"after", FIELD_AREA, true, "the piece as it is; missing where nothing is"},
+};
+static const struct field_spec events_lost_fields[] = {
+    {"subscription", FIELD_COUNT, false, "the subscription that lost them"},
+    {"lost", FIELD_COUNT, false, "how many since the last notification of this kind"},
+};
+static const struct field_spec monitor_fields[] = {
+    {"peer", FIELD_OBJECT, false, "who asked: connection (a number; missing if it has left), uid, pid"},
+    {"method", FIELD_STRING, false, "what was asked for"},
+    {"params", FIELD_OBJECT, true, "with what; missing if there were none, or more than 1 KiB of them"},
+    {"params_size", FIELD_COUNT, true, "how many bytes of params are left out"},
+    {"ok", FIELD_BOOL, false, "whether it was done"},
+    {"error", FIELD_STRING, true, "if not, the name of the error"},
+    {"ns", FIELD_COUNT, false, "from reading the request to its end, waiting included"},
+};
+static const struct field_spec monitor_lost_fields[] = {
+    {"lost", FIELD_COUNT, false, "how many requests since the last notification of this kind"},
+};
+
+const struct notification notifications[] = {
+    [NOTIFY_EVENT] = {"event", "Something happened to a space", FIELDS(event_fields)},
+    [NOTIFY_EVENTS_LOST] = {"events.lost", "A subscriber lost events: it did not read, or memory was short",
+                            FIELDS(events_lost_fields)},
+    [NOTIFY_MONITOR] = {"monitor", "A request was served", FIELDS(monitor_fields)},
+    [NOTIFY_MONITOR_LOST] = {"monitor.lost", "A monitor that did not read lost requests", FIELDS(monitor_lost_fields)},
+};
+
 /* ---- The table ---- */
 
 /* An edit of areas: alone, or as an operation of space.apply. */
@@ -382,6 +461,9 @@ const struct method methods[] = {
                             FIELDS(info_fields), .errors = no_errors, .verb = "daemon"},
     [METHOD_DAEMON_STATS] = {METHOD(DAEMON_STATS), .summary = "Give the daemon's counters", FIELDS(stats_fields),
                              .errors = no_errors, .verb = "stats"},
+    [METHOD_DAEMON_WAIT] = {METHOD(DAEMON_WAIT), .summary = "Wait until something has happened to a space",
+                            .traits = METHOD_ON_SPACE | METHOD_WAITS, PARAMS(wait_params), FIELDS(wait_fields),
+                            .errors = wait_errors, .verb = "wait"},
     [METHOD_DAEMON_SHUTDOWN] = {METHOD(DAEMON_SHUTDOWN), .summary = "Finish pending replies and end the daemon",
                                 .traits = METHOD_MUTATES, .errors = no_errors, .verb = "shutdown"},
     [METHOD_SPACE_CREATE] = {METHOD(SPACE_CREATE), .summary = "Make an empty space",
@@ -465,4 +547,15 @@ const struct method methods[] = {
     [METHOD_INJECT_LIST] = {METHOD(INJECT_LIST), .summary = "List injected faults, with how often each has fired",
                             .traits = METHOD_ON_SPACE | METHOD_UNSYNCED, PARAMS(only_space), FIELDS(inject_list_fields),
                             .errors = space_errors, .verb = "faults"},
+    [METHOD_EVENTS_SUBSCRIBE] = {METHOD(EVENTS_SUBSCRIBE),
+                                 .summary = "Be told what happens to spaces, by notifications `event`",
+                                 PARAMS(subscribe_params), FIELDS(subscribe_fields), .errors = subscribe_errors},
+    [METHOD_EVENTS_UNSUBSCRIBE] = {METHOD(EVENTS_UNSUBSCRIBE),
+                                   .summary = "End a subscription, or all of the connection",
+                                   PARAMS(unsubscribe_params), FIELDS(unsubscribe_fields),
+                                   .errors = unsubscribe_errors},
+    [METHOD_MONITOR_START] = {METHOD(MONITOR_START),
+                              .summary = "Be told of every request served, by notifications `monitor`",
+                              PARAMS(monitor_params), .errors = monitor_errors},
+    [METHOD_MONITOR_STOP] = {METHOD(MONITOR_STOP), .summary = "Be told of no more requests", .errors = no_errors},
 };

@@ -13,6 +13,7 @@
     X(DAEMON_PING, "daemon.ping")                                                                                      \
     X(DAEMON_INFO, "daemon.info")                                                                                      \
     X(DAEMON_STATS, "daemon.stats")                                                                                    \
+    X(DAEMON_WAIT, "daemon.wait")                                                                                      \
     X(DAEMON_SHUTDOWN, "daemon.shutdown")                                                                              \
     X(SPACE_CREATE, "space.create")                                                                                    \
     X(SPACE_DESTROY, "space.destroy")                                                                                  \
@@ -40,7 +41,11 @@
     X(MEMORY_WRITE, "memory.write")                                                                                    \
     X(INJECT_SET, "inject.set")                                                                                        \
     X(INJECT_CLEAR, "inject.clear")                                                                                    \
-    X(INJECT_LIST, "inject.list")
+    X(INJECT_LIST, "inject.list")                                                                                      \
+    X(EVENTS_SUBSCRIBE, "events.subscribe")                                                                            \
+    X(EVENTS_UNSUBSCRIBE, "events.unsubscribe")                                                                        \
+    X(MONITOR_START, "monitor.start")                                                                                  \
+    X(MONITOR_STOP, "monitor.stop")
 
 #define X(id, name) METHOD_##id,
 enum method_id { METHOD_MAP(X) METHOD_COUNT };
@@ -95,7 +100,16 @@ enum backend_choice { BACKEND_SIM, BACKEND_PTRACE };
     X(EVERY, "every")                                                                                                  \
     X(ERROR, "error")                                                                                                  \
     X(TIMES, "count")                                                                                                  \
-    X(ID, "id")
+    X(ID, "id")                                                                                                        \
+    X(AT_GENERATION, "generation")                                                                                     \
+    X(AREA, "area")                                                                                                    \
+    X(GONE, "gone")                                                                                                    \
+    X(TIMEOUT_MS, "timeout_ms")                                                                                        \
+    X(SPACES, "spaces")                                                                                                \
+    X(KINDS, "kinds")                                                                                                  \
+    X(SINCE, "since")                                                                                                  \
+    X(SUBSCRIPTION, "subscription")                                                                                    \
+    X(FILTER, "filter")
 
 #define X(id, name) PARAM_##id,
 enum param_id { PARAM_MAP(X) PARAM_COUNT };
@@ -116,6 +130,8 @@ enum param_type {
     TYPE_BASE64,       /* token: a string, decoded by params_bytes */
     TYPE_HEX,          /* token: a string, decoded by params_bytes */
     TYPE_OPS,          /* token: an array of operations, read by op_bind */
+    TYPE_NAMES,        /* token: an array of at least one space's name */
+    TYPE_CHOICES,      /* number: a bit by index in `choices` for each that the array names */
     TYPE_TEXTS,        /* token: an array of texts, given by params_texts */
 };
 
@@ -134,7 +150,8 @@ struct param_spec {
     bool required;
     enum cli_form cli;
     unsigned place;             /* 1, 2, …: where it stands on the command line; 0 for options */
-    const char *const *choices; /* TYPE_CHOICE: NULL-terminated, the first is the default of an optional one */
+    const char *const *choices; /* TYPE_CHOICE: NULL-terminated, the first is the default of an optional one;
+                                 * TYPE_CHOICES */
     const char *fallback;       /* the default as shown to people and in rpc.discover; NULL if there is none */
     const char *doc;            /* one line */
     enum param_id unless;       /* a required one may be missing when this one is there, and must be; 0 is none */
@@ -182,6 +199,7 @@ enum method_traits {
     METHOD_BY_SPACE = 128,  /* all that is in the space */
     METHOD_MAPS = 256,      /* with METHOD_BY_RANGE: makes pages real that are not there yet */
     METHOD_MANY = 512,      /* its operations together */
+    METHOD_WAITS = 2048,    /* is answered when something has happened, and holds up nobody meanwhile */
 };
 
 struct method {
@@ -199,6 +217,19 @@ struct method {
 
 /* Indexed by enum method_id; METHOD_COUNT entries. */
 extern const struct method methods[];
+
+/* What the daemon tells without being asked, once a method has said that it shall. */
+struct notification {
+    const char *name;
+    const char *summary; /* one line, no full stop */
+    const struct field_spec *fields;
+    size_t field_count;
+};
+
+enum notification_id { NOTIFY_EVENT, NOTIFY_EVENTS_LOST, NOTIFY_MONITOR, NOTIFY_MONITOR_LOST, NOTIFY_COUNT };
+
+/* Indexed by enum notification_id. */
+extern const struct notification notifications[];
 
 /* The names of enum param_id, in order. */
 extern const char *const param_names[];
@@ -218,6 +249,7 @@ extern const char *const backing_names[],
 extern const char *const arch_names[];
 extern const char *const page_names[];
 extern const char *const inject_op_names[];
+extern const char *const event_names[];
 extern const char *const inject_error_names[]; /* in the order of ASPACE_INJECT_ERROR_MAP */
 
 /* By wire name (`size` bytes) or by verb; NULL if there is none. */

@@ -23,6 +23,7 @@ const char *const merge_names[] = {ASPACE_MERGE_MAP(X) NULL};
 const char *const access_names[] = {ASPACE_ACCESS_MAP(X) NULL};
 const char *const mode_names[] = {ASPACE_MODE_MAP(X) NULL};
 const char *const outcome_names[] = {ASPACE_OUTCOME_MAP(X) NULL};
+const char *const event_names[] = {ASPACE_EVENT_MAP(X) NULL};
 const char *const inject_op_names[] = {ASPACE_INJECT_OP_MAP(X) NULL};
 const char *const inject_error_names[] = {ASPACE_INJECT_ERROR_MAP(X) NULL};
 #undef X

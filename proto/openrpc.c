@@ -83,6 +83,7 @@ static const char *const param_schemas[] = {
     [TYPE_BASE64] = REF("Base64"),
     [TYPE_HEX] = REF("Hex"),
     [TYPE_OPS] = ARRAY(REF("Operation")),
+    [TYPE_NAMES] = ARRAY(REF("Name")),
     [TYPE_TEXTS] = "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"minItems\":1}",
 };
 
@@ -130,8 +131,19 @@ static void write_choices(struct json_writer *w, const struct param_spec *spec)
     for (size_t i = 0; spec->choices[i]; i++)
         json_string(w, spec->choices[i]);
     json_end_array(w);
-    if (!spec->required)
+    if (!spec->required && spec->type == TYPE_CHOICE)
         member_text(w, "default", spec->choices[0]);
+    json_end_object(w);
+}
+
+static void write_array_of_choices(struct json_writer *w, const struct param_spec *spec)
+{
+    json_begin_object(w);
+    member_text(w, "type", "array");
+    json_name(w, "items");
+    write_choices(w, spec);
+    json_name(w, "minItems");
+    json_uint(w, 1);
     json_end_object(w);
 }
 
@@ -146,9 +158,9 @@ static void write_param(struct json_writer *w, const struct param_spec *spec)
         member_text(w, "x-unless", param_names[spec->unless]);
     if (spec->fallback)
         member_text(w, "x-default", spec->fallback);
-    if (spec->type == TYPE_CHOICE) {
+    if (spec->choices) {
         json_name(w, "schema");
-        write_choices(w, spec);
+        (spec->type == TYPE_CHOICE ? write_choices : write_array_of_choices)(w, spec);
     } else {
         member_json(w, "schema", param_schemas[spec->type]);
     }
@@ -177,20 +189,20 @@ static void write_field(struct json_writer *w, const struct field_spec *field)
     json_end_object(w);
 }
 
-static void write_object_schema(struct json_writer *w, const struct method *method)
+static void write_object_schema(struct json_writer *w, const struct field_spec *fields, size_t count)
 {
     json_begin_object(w);
     member_text(w, "type", "object");
     json_name(w, "properties");
     json_begin_object(w);
-    for (size_t i = 0; i < method->field_count; i++)
-        write_field(w, &method->fields[i]);
+    for (size_t i = 0; i < count; i++)
+        write_field(w, &fields[i]);
     json_end_object(w);
     json_name(w, "required");
     json_begin_array(w);
-    for (size_t i = 0; i < method->field_count; i++) {
-        if (!method->fields[i].optional)
-            json_string(w, method->fields[i].name);
+    for (size_t i = 0; i < count; i++) {
+        if (!fields[i].optional)
+            json_string(w, fields[i].name);
     }
     json_end_array(w);
     json_end_object(w);
@@ -204,7 +216,7 @@ static void write_result(struct json_writer *w, const struct method *method)
         member_json(w, "schema", SPACE);
     } else {
         json_name(w, "schema");
-        write_object_schema(w, method);
+        write_object_schema(w, method->fields, method->field_count);
     }
     json_end_object(w);
 }
@@ -295,6 +307,17 @@ static void write_info(struct json_writer *w)
     json_end_object(w);
 }
 
+/* OpenRPC has no word for what a server tells unasked: an extension, each with the schema of its params. */
+static void write_notification(struct json_writer *w, const struct notification *notification)
+{
+    json_begin_object(w);
+    member_text(w, "name", notification->name);
+    member_text(w, "summary", notification->summary);
+    json_name(w, "params");
+    write_object_schema(w, notification->fields, notification->field_count);
+    json_end_object(w);
+}
+
 void methods_write_openrpc(struct json_writer *w)
 {
     json_begin_object(w);
@@ -308,5 +331,10 @@ void methods_write_openrpc(struct json_writer *w)
     json_end_array(w);
     json_name(w, "components");
     write_components(w);
+    json_name(w, "x-notifications");
+    json_begin_array(w);
+    for (int i = 0; i < NOTIFY_COUNT; i++)
+        write_notification(w, &notifications[i]);
+    json_end_array(w);
     json_end_object(w);
 }

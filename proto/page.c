@@ -8,10 +8,13 @@
 #define LINE_MAX_SIZE 512
 
 static const char *const param_types[] = {
-    [TYPE_ADDR] = "address",  [TYPE_SIZE] = "size",   [TYPE_COUNT] = "count",  [TYPE_NAME] = "name",
-    [TYPE_TEXT] = "text",     [TYPE_FLAGS] = "flags", [TYPE_RANGE] = "range",  [TYPE_FLAGS_CHANGE] = "flags or change",
-    [TYPE_BASE64] = "base64", [TYPE_HEX] = "hex",     [TYPE_BOOL] = "boolean", [TYPE_OPS] = "operations",
-    [TYPE_TEXTS] = "texts",
+    [TYPE_ADDR] = "address",  [TYPE_SIZE] = "size",
+    [TYPE_COUNT] = "count",   [TYPE_NAME] = "name",
+    [TYPE_TEXT] = "text",     [TYPE_FLAGS] = "flags",
+    [TYPE_RANGE] = "range",   [TYPE_FLAGS_CHANGE] = "flags or change",
+    [TYPE_BASE64] = "base64", [TYPE_HEX] = "hex",
+    [TYPE_BOOL] = "boolean",  [TYPE_OPS] = "operations",
+    [TYPE_TEXTS] = "texts",   [TYPE_NAMES] = "array of names",
 };
 
 static const char *const field_types[] = {
@@ -130,10 +133,12 @@ static void print_usage(struct json_writer *w, const struct method *method)
 
 static void print_param_type(struct json_writer *w, const struct param_spec *spec)
 {
-    if (spec->type != TYPE_CHOICE) {
+    if (!spec->choices) {
         print(w, "%s", param_types[spec->type]);
         return;
     }
+    if (spec->type == TYPE_CHOICES)
+        print(w, "array of ");
     for (size_t i = 0; spec->choices[i]; i++)
         print(w, "%s`\"%s\"`", i ? ", " : "", spec->choices[i]);
 }
@@ -190,6 +195,20 @@ static void print_method(struct json_writer *w, const struct method *method)
     print_errors(w, method);
 }
 
+static void print_notifications(struct json_writer *w)
+{
+    print(w, "\n## Notifications\n\nWhat the daemon tells without being asked, as JSON-RPC notifications with these "
+             "params.\n");
+    for (int i = 0; i < NOTIFY_COUNT; i++) {
+        const struct notification *n = &notifications[i];
+
+        print(w, "\n`%s`: %s.\n\n| param | type | meaning |\n|---|---|---|\n", n->name, n->summary);
+        for (size_t f = 0; f < n->field_count; f++)
+            print(w, "| `%s`%s | %s | %s |\n", n->fields[f].name, n->fields[f].optional ? " (optional)" : "",
+                  field_types[n->fields[f].type], n->fields[f].doc);
+    }
+}
+
 /* ---- The page ---- */
 
 static void print_index(struct json_writer *w)
@@ -240,6 +259,7 @@ void methods_write_page(struct json_writer *w)
     print_index(w);
     for (int i = 0; i < METHOD_COUNT; i++)
         print_method(w, &methods[i]);
+    print_notifications(w);
     print_types(w);
     print_error_codes(w);
 }

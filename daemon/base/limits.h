@@ -16,6 +16,10 @@
     X(inflight, 256, 1, 1 << 16, "messages of one connection being answered, past which it is not read from")          \
     X(reply, UINT64_C(64) << 20, 4096, UINT64_C(1) << 32,                                                              \
       "bytes of replies to one batch past which its other requests are refused")                                       \
+    X(unsent, UINT64_C(256) << 20, 65536, UINT64_C(1) << 40,                                                           \
+      "bytes of unsent replies past which a connection is closed")                                                     \
+    X(events, 65536, 1, 1 << 24, "events kept for subscribers, and so many KiB of them")                               \
+    X(subscriptions, 64, 1, 4096, "subscriptions to events of one connection")                                         \
     X(spaces, 1024, 1, 1 << 20, "spaces at once")                                                                      \
     X(user_spaces, 1 << 20, 1, 1 << 20, "spaces at once that one user has made")                                       \
     X(user_ram, UINT64_C(1) << 44, 8192, UINT64_C(1) << 44, "bytes of simulated RAM of all spaces of one user")        \

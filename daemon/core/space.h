@@ -36,6 +36,7 @@ struct space {
     struct space_summary summary; /* as it was when it went away */
     uint32_t owner;               /* the user who made it */
     void *lane;                   /* the thread that it lives on (rpc's); NULL: any */
+    struct job *waits;            /* requests that wait for it to change (rpc's) */
 };
 
 struct space_options {

@@ -2,6 +2,7 @@
  * that does not read its replies is not read from until it does. */
 #include "net/connection.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #define REPLIES_KEEP (256 * 1024)
 /* How long a connection that we end waits for its peer to take the last reply and close. */
 #define LINGER_MS 2000
+/* How often a half-closed connection that waits for an answer is looked at. */
+#define HANG_UP_MS 1000
 
 static void pump(struct connection *c);
 
@@ -29,6 +32,7 @@ static void forget(struct connection *c)
     frame_free(&c->in);
     json_writer_free(&c->out);
     json_writer_free(&c->flight);
+    json_writer_free(&c->late);
     json_writer_free(&c->body);
     c->net->service->connections_open--;
     if (c->counted)
@@ -45,7 +49,7 @@ static void on_closed(uv_handle_t *handle)
     forget(c);
     free(c);
     if (net->stopping && !net->connections && !net->listener.data)
-        net->on_stopped(net);
+        net_stopped(net);
 }
 
 void connection_close(struct connection *c)
@@ -57,9 +61,24 @@ void connection_close(struct connection *c)
     uv_close((uv_handle_t *)&c->linger, on_closed);
 }
 
+/* Whether the peer has closed its whole socket, not only its writing side. */
+static bool has_hung_up(const struct connection *c)
+{
+    struct pollfd pollfd = {0};
+    uv_os_fd_t fd;
+
+    if (uv_fileno((const uv_handle_t *)&c->pipe, &fd))
+        return true;
+    pollfd.fd = fd;
+    return poll(&pollfd, 1, 0) == 1 && pollfd.revents & (POLLHUP | POLLERR);
+}
+
 static void on_linger(uv_timer_t *timer)
 {
-    connection_close(timer->data);
+    struct connection *c = timer->data;
+
+    if (c->ending || has_hung_up(c))
+        connection_close(c);
 }
 
 static void on_shutdown(uv_shutdown_t *request, int status)
@@ -71,15 +90,16 @@ static void on_shutdown(uv_shutdown_t *request, int status)
 
 static size_t unsent(const struct connection *c)
 {
-    return c->out.size + c->flight.size - c->sent;
+    return c->out.size + c->late.size + c->flight.size - c->sent;
 }
 
 /* Everything is flushed and nothing more will come. Closing a socket with unread bytes in it would cut off the reply
  * at the peer's end, so we end our side first and drop what still comes for a while. */
 static void end(struct connection *c)
 {
-    if (uv_is_active((uv_handle_t *)&c->linger) || c->closing)
+    if (c->ending || c->closing)
         return;
+    c->ending = true;
     uv_timer_start(&c->linger, on_linger, LINGER_MS, 0);
     if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->pipe, on_shutdown))
         connection_close(c);
@@ -147,24 +167,24 @@ static void flush(struct connection *c)
 /* ---- In ---- */
 
 /* A reply in the connection's framing. */
-static void put_reply(struct connection *c, const char *text, size_t size)
+static void put_reply(struct connection *c, struct json_writer *out, const char *text, size_t size)
 {
     char header[48];
     int n;
 
     if (c->in.mode == FRAME_HEADERS) {
         n = snprintf(header, sizeof(header), "Content-Length: %zu\r\n\r\n", size);
-        json_bytes(&c->out, header, (size_t)n);
-        json_bytes(&c->out, text, size);
+        json_bytes(out, header, (size_t)n);
+        json_bytes(out, text, size);
     } else {
-        json_bytes(&c->out, text, size);
-        json_bytes(&c->out, "\n", 1);
+        json_bytes(out, text, size);
+        json_bytes(out, "\n", 1);
     }
 }
 
 static void answer_framed(struct connection *c)
 {
-    put_reply(c, c->body.data, c->body.size);
+    put_reply(c, &c->out, c->body.data, c->body.size);
     c->out.failed |= c->body.failed;
     c->body.size = 0;
     if (c->body.capacity > REPLIES_KEEP)
@@ -185,16 +205,67 @@ static void answer(struct connection *c, const char *text, size_t size)
         json_bytes(&c->out, "\n", 1);
 }
 
+/* The connection gets a turn when this one of the loop is over: it may be at work just now. */
+static void schedule(struct connection *c)
+{
+    if (c->due || c->closing)
+        return;
+    c->due = true;
+    c->next_due = c->net->due;
+    c->net->due = c;
+}
+
+/* Past the high water until under the low one, half of it. */
+static bool is_choked(struct connection *c)
+{
+    uint64_t high = c->net->service->limits.pending;
+
+    if (unsent(c) > high)
+        c->choked = true;
+    else if (unsent(c) <= high / 2)
+        c->choked = false;
+    return c->choked;
+}
+
 /* The answer to a message that took longer. */
 static void on_answer(struct peer *peer, const char *text, size_t size)
 {
     struct connection *c = (struct connection *)peer;
 
     if (size)
-        put_reply(c, text, size);
+        put_reply(c, &c->late, text, size);
     c->out.failed |= !text;
-    if (!c->pumping)
-        pump(c);
+    schedule(c);
+}
+
+static void on_wake(struct peer *peer)
+{
+    schedule((struct connection *)peer);
+}
+
+static void take_late(struct connection *c)
+{
+    if (c->late.size)
+        json_bytes(&c->out, c->late.data, c->late.size);
+    c->out.failed |= c->late.failed;
+    c->late.size = 0;
+    if (c->late.capacity > REPLIES_KEEP)
+        json_writer_free(&c->late);
+}
+
+/* Notifications, as long as the peer reads. */
+static void take_notices(struct connection *c)
+{
+    bool framed = c->in.mode == FRAME_HEADERS;
+
+    if (!c->peer.followers || (c->finishing && !c->peer.in_flight))
+        return;
+    while (!c->out.failed && !is_choked(c) && feed_next(&c->peer, framed ? &c->body : &c->out)) {
+        if (framed)
+            answer_framed(c);
+        else
+            json_bytes(&c->out, "\n", 1);
+    }
 }
 
 static void refuse_bytes(struct connection *c, enum aspace_error code, const char *message, const char *hint)
@@ -219,14 +290,15 @@ static void refuse_long(struct connection *c)
     refuse_bytes(c, ASPACE_INVALID_REQUEST, message, NULL);
 }
 
-static bool is_full(const struct connection *c)
+static bool is_full(struct connection *c)
 {
     const struct limits *limits = &c->net->service->limits;
 
-    return unsent(c) + c->peer.in_flight_bytes > limits->pending || c->peer.in_flight >= limits->inflight;
+    return is_choked(c) || unsent(c) + c->peer.in_flight_bytes > limits->pending ||
+           c->peer.in_flight >= limits->inflight;
 }
 
-static bool may_take_more(const struct connection *c)
+static bool may_take_more(struct connection *c)
 {
     return !c->finishing && !c->closing && !c->out.failed && !is_full(c);
 }
@@ -318,6 +390,30 @@ static bool is_over(const struct connection *c)
     return c->finishing && unsent(c) == 0 && c->peer.in_flight == 0;
 }
 
+/* A peer that asks and does not read. */
+static void check_unsent(struct connection *c)
+{
+    uint64_t limit = c->net->service->limits.unsent;
+
+    if (unsent(c) <= limit || c->closing)
+        return;
+    log_line(LOG_WARNING,
+             "connection %llu (process %d, user %u) is closed: %zu bytes that it did not read pass the limit of %llu "
+             "(--max-unsent)",
+             (unsigned long long)c->peer.number, (int)c->peer.who.pid, c->peer.who.uid, unsent(c),
+             (unsigned long long)limit);
+    connection_close(c);
+}
+
+/* It has ended its side and waits for answers. Should it end the other one too, nothing shows it but this. */
+static void await_hang_up(struct connection *c)
+{
+    if (has_hung_up(c))
+        connection_close(c);
+    else if (!uv_is_active((uv_handle_t *)&c->linger))
+        uv_timer_start(&c->linger, on_linger, HANG_UP_MS, HANG_UP_MS);
+}
+
 /* Moves everything on as far as it goes: messages, replies, reading, the end. */
 static void pump(struct connection *c)
 {
@@ -326,6 +422,9 @@ static void pump(struct connection *c)
     c->pumping = true;
     do {
         take_messages(c);
+        take_late(c);
+        take_notices(c);
+        check_unsent(c);
         if (c->out.failed) {
             log_line(LOG_ERROR, "out of memory for a reply: a connection is closed");
             connection_close(c);
@@ -336,13 +435,22 @@ static void pump(struct connection *c)
     c->pumping = false;
     if (is_over(c))
         end(c);
+    else if (c->finishing && c->in.eof && !c->closing)
+        await_hang_up(c);
     set_reading(c, c->discard || (may_take_more(c) && !c->in.eof));
+}
+
+void connection_turn(struct connection *c)
+{
+    if (!c->closing)
+        pump(c);
 }
 
 void connection_finish(struct connection *c)
 {
     c->finishing = true;
     set_reading(c, c->discard);
+    take_late(c);
     flush(c);
     if (!c->closing && is_over(c))
         end(c);
@@ -397,6 +505,8 @@ static struct connection *connection_new(struct net *net)
         return NULL;
     c->net = net;
     c->peer.answer = on_answer;
+    c->peer.wake = on_wake;
+    c->peer.number = ++net->last_number;
     frame_init(&c->in, net->service->limits.message);
     uv_pipe_init(net->listener.loop, &c->pipe, 0);
     uv_timer_init(net->listener.loop, &c->linger);

@@ -19,6 +19,7 @@ struct connection {
     struct json_writer out;    /* replies not yet handed to the kernel */
     struct json_writer flight; /* replies being written */
     size_t sent;               /* bytes of `flight` that are out */
+    struct json_writer late;   /* answers that came while messages were worked through: they go behind */
     struct json_writer body;   /* header framing: one reply, until its length is known */
     bool writing;
     bool reading;
@@ -26,7 +27,11 @@ struct connection {
     bool discard;   /* finishing with bytes of the peer's still to come: they are dropped */
     size_t dropped; /* so many by now */
     bool closing;
+    bool ending; /* our side is being shut down */
     bool pumping;
+    bool choked; /* past the high water of unsent bytes, and not yet under the low one */
+    bool due;    /* in the net's list */
+    struct connection *next_due;
     bool counted; /* among its user's */
     unsigned open_handles;
 };
@@ -36,6 +41,9 @@ void connection_accept(struct net *net);
 
 /* No more requests are read; closes when all replies are flushed. */
 void connection_finish(struct connection *connection);
+
+/* Moves on what has come for it since its last turn: later answers, notifications. */
+void connection_turn(struct connection *connection);
 
 /* Closes at once. Idempotent; the memory goes when libuv is done with it. */
 void connection_close(struct connection *connection);

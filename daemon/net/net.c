@@ -17,6 +17,46 @@ static void on_connection(uv_stream_t *listener, int status)
     connection_accept(listener->data);
 }
 
+/* One write a connection and turn, however many answers and notifications came for it. */
+static void take_turns(struct net *net)
+{
+    while (net->due) {
+        struct connection *c = net->due;
+
+        net->due = c->next_due;
+        c->due = false;
+        connection_turn(c);
+    }
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    take_turns(prepare->data);
+}
+
+static void on_check(uv_check_t *check)
+{
+    take_turns(check->data);
+}
+
+static void start_turns(struct net *net, uv_loop_t *loop)
+{
+    uv_prepare_init(loop, &net->before_poll);
+    uv_check_init(loop, &net->after_poll);
+    net->before_poll.data = net->after_poll.data = net;
+    uv_prepare_start(&net->before_poll, on_prepare);
+    uv_check_start(&net->after_poll, on_check);
+    uv_unref((uv_handle_t *)&net->before_poll);
+    uv_unref((uv_handle_t *)&net->after_poll);
+}
+
+void net_stopped(struct net *net)
+{
+    uv_close((uv_handle_t *)&net->before_poll, NULL);
+    uv_close((uv_handle_t *)&net->after_poll, NULL);
+    net->on_stopped(net);
+}
+
 int net_start(struct net *net, uv_loop_t *loop, struct service *service, int fd)
 {
     int error = uv_pipe_init(loop, &net->listener, 0);
@@ -31,7 +71,10 @@ int net_start(struct net *net, uv_loop_t *loop, struct service *service, int fd)
         return error;
     }
     net->listener.data = net;
-    return uv_listen((uv_stream_t *)&net->listener, BACKLOG, on_connection);
+    error = uv_listen((uv_stream_t *)&net->listener, BACKLOG, on_connection);
+    if (!error)
+        start_turns(net, loop);
+    return error;
 }
 
 static void on_listener_closed(uv_handle_t *handle)
@@ -40,7 +83,7 @@ static void on_listener_closed(uv_handle_t *handle)
 
     handle->data = NULL;
     if (!net->connections)
-        net->on_stopped(net);
+        net_stopped(net);
 }
 
 /* Calls `each` on every connection; it may close the one that it gets. */

@@ -16,10 +16,14 @@ typedef void net_fn(struct net *net);
 
 struct net {
     uv_pipe_t listener;
+    uv_prepare_t before_poll; /* both write what has gathered in a turn of the loop */
+    uv_check_t after_poll;
     struct service *service;
     struct admission admission; /* set before net_start */
     struct users users;
     struct connection *connections; /* a doubly linked list */
+    struct connection *due;         /* what has something to write in this turn */
+    uint64_t last_number;           /* of connections */
     bool stopping;
     net_fn *on_shutdown; /* a peer asked for daemon.shutdown */
     net_fn *on_stopped;  /* after net_stop: the last handle is closed */
@@ -33,6 +37,9 @@ int net_start(struct net *net, uv_loop_t *loop, struct service *service, int fd)
 /* No more connections and no more requests: replies already made are flushed, then every connection closes. Calls
  * on_stopped when all is closed. May be called again; does nothing then. */
 void net_stop(struct net *net);
+
+/* The last handle of the connections and the listener is closed. */
+void net_stopped(struct net *net);
 
 /* After net_stop: closes at once what is still open. */
 void net_abort(struct net *net);

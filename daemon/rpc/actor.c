@@ -121,19 +121,23 @@ static struct space *space_of(const struct call *call)
     return call->space ? call->space : call->made;
 }
 
-/* It has ended: the next may run. */
-static void end_job(struct job *job)
+/* It is done with its spaces: the next may run. */
+static void leave_queues(struct job *job)
 {
-    struct service *service = job->call.service;
-    struct actors *actors = &service->actors;
+    struct actors *actors = &job->call.service->actors;
 
-    request_finish(&job->call);
     for (unsigned i = 0; i < job->actor_count; i++) {
         struct actor *actor = job->actors[i];
 
         actor->head = job->behind[i];
         set_ready(actors, actor);
     }
+}
+
+static void end_job(struct job *job)
+{
+    request_finish(&job->call);
+    leave_queues(job);
     exchange_job_done(job);
 }
 
@@ -231,6 +235,11 @@ static void start(struct job *job)
     struct call *call = &job->call;
 
     request_find_space(call);
+    if (call->method->traits & METHOD_WAITS) {
+        leave_queues(job);
+        wait_begin(job);
+        return;
+    }
     if (call->space && call->space->family && call->space->family->busy)
         return;
     job->running = true;

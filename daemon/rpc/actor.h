@@ -6,6 +6,7 @@
 
 #include "rpc/request.h"
 #include "rpc/task.h"
+#include "rpc/wait.h"
 
 struct exchange;
 
@@ -21,6 +22,7 @@ struct job {
     struct job *behind[REQUEST_NAMES_MAX]; /* the next in each actor's queue */
     unsigned actor_count;
     bool running;
+    struct wait wait;            /* of a METHOD_WAITS method */
     struct space_family *family; /* that it keeps busy */
     struct lane *lane;           /* it runs there; NULL: in the pool or on the loop's thread */
 };

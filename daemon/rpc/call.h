@@ -6,6 +6,9 @@
 #include "rpc/peer.h"
 #include "rpc/service.h"
 
+struct job;
+struct notice;
+
 /* Handlers of METHOD_ON_SPACE methods may run on any thread, and touch their space and what they are given alone; the
  * others run on the loop's thread. */
 struct call {
@@ -19,6 +22,12 @@ struct call {
     struct space *made;      /* by a METHOD_MAKES_SPACE method: the handler sets it, request_finish registers it */
     struct json_writer *out; /* a handler writes the result, one JSON value, here */
     enum aspace_error code;  /* how it ended */
+    bool recording;          /* what its edits do is noted */
+    struct notice *notices;  /* of that, in order */
+    uint64_t notices_lost;   /* for want of memory */
+    uint64_t generation;     /* of a space that it ended, or waited for */
+    bool has_generation;     /* for METHOD_WAITS: there was one */
+    struct job *waits;       /* jobs that waited for the space that it ended */
     bool reserved;           /* it has a place in the registry for what it makes */
     uint64_t began;          /* clock_ns() */
     struct refusal why;      /* last: its message is not cleared before there is one */
@@ -41,7 +50,8 @@ void write_error_details(struct json_writer *out, const struct refusal *why, con
  * tags, each byte escaped. */
 #define CALL_RESULT_MAX (2 * (6 * ASPACE_TAG_MAX + 512) + 1024)
 
-call_handler rpc_discover, daemon_ping, daemon_info, daemon_stats, daemon_shutdown;
+call_handler rpc_discover, daemon_ping, daemon_info, daemon_stats, daemon_wait, daemon_shutdown;
+call_handler events_subscribe, events_unsubscribe, monitor_start, monitor_stop;
 call_handler space_resume, space_sync_method;
 call_handler space_create_method, space_destroy_method, space_clear_method, space_list, space_info, space_check_method;
 call_handler area_map_method, area_unmap, area_protect, area_shrink, area_split, area_merge, area_find, area_find_free,

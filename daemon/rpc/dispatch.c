@@ -99,6 +99,8 @@ static void answer_later(struct message *m, uint32_t token)
 /* Whether the bound call cannot be answered at once. */
 static bool must_wait(const struct call *call)
 {
+    if (call->method->traits & METHOD_WAITS)
+        return true;
     return call->service->workers &&
            (actors_busy(call->service, call) || request_needs_lane(call) || request_is_long(call));
 }

@@ -63,12 +63,30 @@ static void leave_peer(struct exchange *x)
     x->peer->in_flight_bytes -= x->size;
 }
 
+/* What only waits ends with its peer. */
+static void end_waits(struct exchange *x)
+{
+    x->waiting++; /* so that it outlives them all */
+    for (struct job *job = x->first; job; job = job->next)
+        if (job->wait.parked)
+            wait_give_up(job);
+    exchange_complete(x);
+}
+
 void peer_leave(struct peer *peer)
 {
-    for (struct exchange *x = peer->exchanges; x; x = x->next) {
+    struct exchange *exchanges = peer->exchanges;
+
+    while (peer->followers)
+        feed_leave(peer->followers);
+    for (struct exchange *x = exchanges; x; x = x->next) {
         x->peer = NULL;
         for (struct job *job = x->first; job; job = job->next)
             job->call.peer = NULL;
+    }
+    for (struct exchange *x = exchanges, *next; x; x = next) {
+        next = x->next;
+        end_waits(x);
     }
     peer->exchanges = NULL;
     peer->in_flight = 0;

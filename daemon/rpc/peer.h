@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct exchange;
+struct follower;
 
 /* Who is at the other end, as the kernel said when it connected. */
 struct identity {
@@ -23,6 +24,10 @@ struct peer {
      * memory for it. The text is only borrowed. */
     void (*answer)(struct peer *peer, const char *text, size_t size);
     struct identity who;
+    /* There may be something for feed_next. NULL: nobody asks. */
+    void (*wake)(struct peer *peer);
+    uint64_t number;            /* of the connection, for people */
+    struct follower *followers; /* its places in feeds (rpc/feed.h) */
     struct exchange *exchanges; /* messages being answered later */
     size_t in_flight;           /* how many */
     size_t in_flight_bytes;     /* and of what size */

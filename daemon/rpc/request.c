@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "rpc/events.h"
 #include "rpc/quota.h"
 #include "rpc/rights.h"
+#include "rpc/wait.h"
 
 static call_handler *const handlers[METHOD_COUNT] = {
     [METHOD_RPC_DISCOVER] = rpc_discover,
@@ -41,6 +43,11 @@ static call_handler *const handlers[METHOD_COUNT] = {
     [METHOD_INJECT_SET] = inject_set,
     [METHOD_INJECT_CLEAR] = inject_clear,
     [METHOD_INJECT_LIST] = inject_list,
+    [METHOD_DAEMON_WAIT] = daemon_wait,
+    [METHOD_EVENTS_SUBSCRIBE] = events_subscribe,
+    [METHOD_EVENTS_UNSUBSCRIBE] = events_unsubscribe,
+    [METHOD_MONITOR_START] = monitor_start,
+    [METHOD_MONITOR_STOP] = monitor_stop,
 };
 
 /* ---- Bind ---- */
@@ -147,8 +154,12 @@ enum aspace_error request_start(struct call *call)
             return call->why.code;
         call->reserved = true;
     }
-    if (traits & METHOD_ENDS_SPACE)
+    if (traits & METHOD_ENDS_SPACE) {
         registry_remove(registry, call->space);
+        call->generation = call->space->set.generation;
+        waits_detach(call);
+    }
+    call->recording = call->service->events.slots != NULL;
     return ASPACE_OK;
 }
 
@@ -217,9 +228,12 @@ void request_execute(struct call *call)
     struct json_writer *out = call->out;
     size_t size = out->size;
     bool comma = out->comma;
+    struct watch watch;
 
     rpc_begin_result(out, &call->request);
+    events_begin(call, &watch);
     call->code = run(call);
+    events_end(call, &watch);
     rpc_end_result(out);
     if (call->code == ASPACE_OK && out->failed)
         call->code = refuse_no_memory(&call->why);
@@ -257,4 +271,10 @@ void request_finish(struct call *call)
         registry_unreserve(&call->service->registry);
     }
     count(call);
+    events_publish(call);
+    monitor_publish(call);
+    if (call->space && call->space->waits)
+        waits_look(call->service, call->space);
+    if (call->waits)
+        waits_gone(call);
 }

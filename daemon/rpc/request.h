@@ -40,7 +40,7 @@ void request_refuse(struct call *call);
 /* Writes the error reply of a request that is not run because the replies to its batch pass the limit. */
 void request_leave_out(struct call *call);
 
-/* Puts in the registry what was made, and counts. Exactly once for each call, refused ones included. */
+/* Puts in the registry what was made, counts, and tells who wants to know of it or waits for it. Exactly once for each call, refused ones included. */
 void request_finish(struct call *call);
 
 #endif

@@ -12,12 +12,19 @@ void service_init(struct service *service, const struct limits *limits)
     memset(service, 0, sizeof(*service));
     service->limits = *limits;
     service->started_ns = clock_ns();
+    service->alarm_ms = UINT64_MAX;
     registry_init(&service->registry, limits->spaces);
+    feed_init(&service->events, limits->events, NOTIFY_EVENT, NOTIFY_EVENTS_LOST);
+    feed_init(&service->monitor, limits->events, NOTIFY_MONITOR, NOTIFY_MONITOR_LOST);
+    service->events.numbered = true;
+    service->monitor.by_prefix = true;
 }
 
 void service_free(struct service *service)
 {
     registry_free(&service->registry);
+    feed_free(&service->events);
+    feed_free(&service->monitor);
     json_free(&service->doc);
     free(service->actors.list);
 }

@@ -6,8 +6,10 @@
 #include "base/limits.h"
 #include "core/registry.h"
 #include "proto/methods.h"
+#include "rpc/feed.h"
 
 struct actor;
+struct job;
 struct workers;
 
 struct method_stats {
@@ -45,6 +47,16 @@ struct service {
     uint64_t unreadable; /* of these, not JSON or no request: no method to count them under */
     struct method_stats methods[METHOD_COUNT];
 
+    struct feed events;
+    struct feed monitor;
+    uint64_t subscriptions; /* ids given out */
+
+    struct job *waits; /* daemon.wait requests that are parked (rpc/wait.h) */
+    bool ending;       /* none is parked any more */
+    uint64_t alarm_ms; /* when service_alarm is to be called; UINT64_MAX: not */
+    /* The owner's: calls service_alarm in `ms` milliseconds, instead of when it was told before. NULL: it never does. */
+    void (*set_alarm)(struct service *service, uint64_t ms);
+
     struct json_doc doc;  /* used again for every message */
     struct params params; /* and for every request */
 
@@ -57,6 +69,10 @@ void service_init(struct service *service, const struct limits *limits);
 /* After the last message: lets everything end that still runs, ends the spaces that live on threads of their own, and
  * calls on_closed, perhaps before it returns. */
 void service_close(struct service *service, service_fn *on_closed);
+/* The time that set_alarm was told has come. wait.c */
+void service_alarm(struct service *service);
+/* The daemon ends: requests that wait are answered now, and none waits from here on. wait.c */
+void service_end_waits(struct service *service);
 /* Something has ended: goes on with service_close. */
 void service_ended(struct service *service);
 /* Destroys all spaces; nothing runs any more. */

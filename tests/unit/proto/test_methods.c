@@ -31,7 +31,8 @@ static void verbs_are_unique(void **state)
 {
     (void)state;
     for (int i = 0; i < METHOD_COUNT; i++) {
-        assert_non_null(methods[i].verb);
+        if (!methods[i].verb)
+            continue; /* aspacectl has a verb of its own for it */
         assert_ptr_equal(method_by_verb(methods[i].verb), &methods[i]);
     }
     assert_null(method_by_verb("nonsense"));
@@ -47,10 +48,10 @@ static void check_param(const struct method *m, size_t i)
         assert_true(m->params[i - 1].required || !p->required);
     for (size_t j = 0; j < i; j++)
         assert_int_not_equal(m->params[j].id, p->id);
-    assert_int_equal(p->type == TYPE_CHOICE, p->choices != NULL);
+    assert_int_equal(p->type == TYPE_CHOICE || p->type == TYPE_CHOICES, p->choices != NULL);
     if (p->choices)
         assert_non_null(p->choices[0]);
-    if (p->choices && !p->required)
+    if (p->type == TYPE_CHOICE && !p->required)
         assert_string_equal(p->fallback, p->choices[0]);
     if (p->required)
         assert_null(p->fallback);
@@ -141,7 +142,8 @@ static void who_takes_if_generation_returns_generation_and_may_conflict(void **s
     for (int i = 0; i < METHOD_COUNT; i++) {
         bool takes = has_param(&methods[i], PARAM_IF_GENERATION);
 
-        assert_int_equal(takes, has_field(&methods[i], "generation"));
+        if (methods[i].id != METHOD_DAEMON_WAIT)
+            assert_int_equal(takes, has_field(&methods[i], "generation"));
         assert_int_equal(takes, has_error(&methods[i], ASPACE_CONFLICT));
         if (takes)
             assert_true(methods[i].traits & METHOD_MUTATES);
