@@ -40,7 +40,7 @@ int aspace_client_from_fd(int fd, struct aspace_client **ret)
         return -ENOMEM;
     }
     client->fd = fd;
-    frame_init(&client->in, MESSAGE_MAX);
+    frame_init(&client->in, MESSAGE_MAX, NULL);
     *ret = client;
     return 0;
 }

@@ -11,9 +11,15 @@
 #define FIRST_BUFFER  1024
 #define LENGTH_HEADER "content-length"
 
-void frame_init(struct frame_reader *f, size_t limit)
+void frame_init(struct frame_reader *f, size_t limit, struct frame_pool *pool)
 {
-    *f = (struct frame_reader){.limit = limit};
+    *f = (struct frame_reader){.limit = limit, .pool = pool};
+}
+
+void frame_pool_free(struct frame_pool *pool)
+{
+    free(pool->data);
+    *pool = (struct frame_pool){0};
 }
 
 void frame_free(struct frame_reader *f)
@@ -63,8 +69,33 @@ static bool set_capacity(struct frame_reader *f, size_t capacity)
     return true;
 }
 
+static void borrow(struct frame_reader *f)
+{
+    if (f->data || !f->pool)
+        return;
+    f->data = f->pool->data;
+    f->capacity = f->pool->capacity;
+    *f->pool = (struct frame_pool){0};
+}
+
+/* With nothing unread. */
+static void give_back(struct frame_reader *f)
+{
+    struct frame_pool mine = {f->data, f->capacity};
+
+    if (!f->pool || !f->data)
+        return;
+    if (f->pool->data || f->capacity > BUFFER_KEEP)
+        frame_pool_free(&mine);
+    else
+        *f->pool = mine;
+    f->data = NULL;
+    f->start = f->size = f->capacity = f->scanned = 0;
+}
+
 char *frame_room(struct frame_reader *f, size_t size)
 {
+    borrow(f);
     if (f->dead || unread(f) == 0)
         f->start = f->size = f->scanned = 0;
     if (f->size == 0 && f->capacity > BUFFER_KEEP && f->capacity / 2 >= size) {
@@ -85,6 +116,8 @@ void frame_fed(struct frame_reader *f, size_t size)
 {
     if (!f->dead)
         f->size += size;
+    if (!unread(f))
+        give_back(f);
 }
 
 void frame_eof(struct frame_reader *f)
@@ -278,7 +311,7 @@ static enum frame_event choose_mode(struct frame_reader *f)
     }
 }
 
-enum frame_event frame_next(struct frame_reader *f, const char **ret_text, size_t *ret_size)
+static enum frame_event next_event(struct frame_reader *f, const char **ret_text, size_t *ret_size)
 {
     if (f->dead)
         return FRAME_MORE;
@@ -292,4 +325,13 @@ enum frame_event frame_next(struct frame_reader *f, const char **ret_text, size_
     default:
         return FRAME_MORE;
     }
+}
+
+enum frame_event frame_next(struct frame_reader *f, const char **ret_text, size_t *ret_size)
+{
+    enum frame_event event = next_event(f, ret_text, ret_size);
+
+    if (event == FRAME_MORE && !unread(f))
+        give_back(f);
+    return event;
 }

@@ -15,12 +15,22 @@ enum frame_event {
     FRAME_GARBAGE,  /* not a first byte or header that we know; nothing comes after: answer, flush, close */
 };
 
+/* One empty buffer that readers of the same thread pass on, so that a reader with nothing in it holds no memory. Start
+ * from {0}. */
+struct frame_pool {
+    char *data;
+    size_t capacity;
+};
+
+void frame_pool_free(struct frame_pool *pool);
+
 /* Start from frame_init. The buffer grows to one message of the limit at most (plus a header block). */
 struct frame_reader {
     enum frame_mode mode;
     bool dead; /* after TOO_LONG or GARBAGE: all further bytes are dropped */
     bool eof;
     size_t limit;
+    struct frame_pool *pool; /* borrowed, outlives the reader; NULL: the buffer stays with it */
     char *data;
     size_t start; /* of the unread bytes */
     size_t size;  /* end of the unread bytes */
@@ -32,11 +42,11 @@ struct frame_reader {
     bool in_body;   /* the blank line has come, too */
 };
 
-void frame_init(struct frame_reader *f, size_t limit);
+void frame_init(struct frame_reader *f, size_t limit, struct frame_pool *pool);
 void frame_free(struct frame_reader *f);
 
 /* Room for at least `size` bytes to read into: the place, or NULL if there is no memory. Then frame_fed says how many
- * of them were filled. */
+ * of them were filled, perhaps none. */
 char *frame_room(struct frame_reader *f, size_t size);
 void frame_fed(struct frame_reader *f, size_t size);
 

@@ -262,8 +262,8 @@ static int run(struct session *s, int input)
     if (status)
         return status;
     b.socket = aspace_client_fd(s->client);
-    frame_init(&b.requests, LINE_MAX_BYTES);
-    frame_init(&b.replies, LINE_MAX_BYTES);
+    frame_init(&b.requests, LINE_MAX_BYTES, NULL);
+    frame_init(&b.replies, LINE_MAX_BYTES, NULL);
     b.requests.mode = FRAME_LINES;
     b.replies.mode = FRAME_LINES;
     status = pump(&b, s);

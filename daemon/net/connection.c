@@ -34,6 +34,10 @@ static void forget(struct connection *c)
     json_writer_free(&c->flight);
     json_writer_free(&c->late);
     json_writer_free(&c->body);
+    if (!c->net->connections) {
+        frame_pool_free(&c->net->frames);
+        json_writer_free(&c->net->replies);
+    }
     c->net->service->connections_open--;
     if (c->counted)
         users_leave(&c->net->users, c->peer.who.uid);
@@ -110,10 +114,8 @@ static void end(struct connection *c)
 /* The replies in flight are out. */
 static void land(struct connection *c)
 {
-    c->flight.size = 0;
+    json_writer_free(&c->flight);
     c->sent = 0;
-    if (c->flight.capacity > REPLIES_KEEP)
-        json_writer_free(&c->flight);
 }
 
 static void on_written(uv_write_t *write, int status)
@@ -128,14 +130,18 @@ static void on_written(uv_write_t *write, int status)
         pump(c);
 }
 
-static void swap_buffers(struct connection *c)
+/* What the kernel did not take at once, from `sent` on. */
+static void write_rest(struct connection *c, size_t sent)
 {
-    struct json_writer empty = c->flight;
+    uv_buf_t buffer;
 
     c->flight = c->out;
-    c->out = empty;
-    c->out.size = 0;
-    c->sent = 0;
+    c->out = (struct json_writer){0};
+    c->sent = sent;
+    buffer = uv_buf_init(c->flight.data + sent, (unsigned)(c->flight.size - sent));
+    c->writing = true;
+    if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &buffer, 1, on_written))
+        connection_close(c);
 }
 
 /* Hands the replies to the kernel: at once what it takes at once, the rest by a write request. */
@@ -146,22 +152,36 @@ static void flush(struct connection *c)
 
     if (c->writing || c->closing || !c->out.size)
         return;
-    swap_buffers(c);
-    buffer = uv_buf_init(c->flight.data, (unsigned)c->flight.size);
+    buffer = uv_buf_init(c->out.data, (unsigned)c->out.size);
     n = uv_try_write((uv_stream_t *)&c->pipe, &buffer, 1);
-    if (n < 0 && n != UV_EAGAIN) {
+    if (n < 0 && n != UV_EAGAIN)
         connection_close(c);
+    else if (n > 0 && (size_t)n == c->out.size)
+        c->out.size = 0;
+    else
+        write_rest(c, n > 0 ? (size_t)n : 0);
+}
+
+static void borrow_buffer(struct connection *c)
+{
+    if (c->out.data || c->out.failed)
         return;
-    }
-    c->sent = n > 0 ? (size_t)n : 0;
-    if (c->sent == c->flight.size) {
-        land(c);
+    c->out = c->net->replies;
+    c->net->replies = (struct json_writer){0};
+}
+
+/* With no replies in it. */
+static void give_back_buffer(struct connection *c)
+{
+    struct json_writer *spare = &c->net->replies;
+
+    if (c->out.size || c->out.failed)
         return;
-    }
-    buffer = uv_buf_init(c->flight.data + c->sent, (unsigned)(c->flight.size - c->sent));
-    c->writing = true;
-    if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &buffer, 1, on_written))
-        connection_close(c);
+    if (spare->data || c->out.capacity > REPLIES_KEEP)
+        json_writer_free(&c->out);
+    else
+        *spare = c->out;
+    c->out = (struct json_writer){0};
 }
 
 /* ---- In ---- */
@@ -355,8 +375,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
     struct connection *c = stream->data;
 
     (void)buffer;
-    if (n == 0)
+    if (n == 0) {
+        frame_fed(&c->in, 0);
         return;
+    }
     if (n == UV_EOF && c->discard && unsent(c)) {
         c->discard = false; /* nothing more to drop; the reply still goes out */
     } else if (n == UV_EOF && !c->discard) {
@@ -420,6 +442,7 @@ static void pump(struct connection *c)
     bool full;
 
     c->pumping = true;
+    borrow_buffer(c);
     do {
         take_messages(c);
         take_late(c);
@@ -433,6 +456,7 @@ static void pump(struct connection *c)
         flush(c);
     } while (!c->closing && full && !is_full(c)); /* replies had piled up and are gone: there may be messages left */
     c->pumping = false;
+    give_back_buffer(c);
     if (is_over(c))
         end(c);
     else if (c->finishing && c->in.eof && !c->closing)
@@ -507,7 +531,7 @@ static struct connection *connection_new(struct net *net)
     c->peer.answer = on_answer;
     c->peer.wake = on_wake;
     c->peer.number = ++net->last_number;
-    frame_init(&c->in, net->service->limits.message);
+    frame_init(&c->in, net->service->limits.message, &net->frames);
     uv_pipe_init(net->listener.loop, &c->pipe, 0);
     uv_timer_init(net->listener.loop, &c->linger);
     c->pipe.data = c->linger.data = c;

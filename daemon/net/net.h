@@ -7,6 +7,7 @@
 
 #include "net/admission.h"
 #include "net/users.h"
+#include "proto/frame.h"
 #include "rpc/service.h"
 
 struct connection;
@@ -24,6 +25,8 @@ struct net {
     struct connection *connections; /* a doubly linked list */
     struct connection *due;         /* what has something to write in this turn */
     uint64_t last_number;           /* of connections */
+    struct frame_pool frames;       /* what a connection holds only while it has bytes in them: */
+    struct json_writer replies;     /* buffers of requests and of replies */
     bool stopping;
     net_fn *on_shutdown; /* a peer asked for daemon.shutdown */
     net_fn *on_stopped;  /* after net_stop: the last handle is closed */

@@ -102,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     ask_text(&service,
              "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"area.map\",\"params\":[\"s\",\"16K\",\"rw-\",\"0x4000\"]}",
              &out);
-    frame_init(&frames, service.limits.message);
+    frame_init(&frames, service.limits.message, NULL);
     room = frame_room(&frames, size + 1);
     must(room != NULL);
     memcpy(room, bytes, size);

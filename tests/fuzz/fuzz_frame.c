@@ -66,7 +66,7 @@ static struct log run(const uint8_t *bytes, size_t size, const uint8_t *cuts)
     struct log log = {NULL, 0};
     struct frame_reader f;
 
-    frame_init(&f, LIMIT);
+    frame_init(&f, LIMIT, NULL);
     for (unsigned i = 0; size; i++) {
         size_t piece = cuts ? cuts[i % CUTS] % 32u + 1u : size;
 

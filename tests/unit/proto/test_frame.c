@@ -49,7 +49,7 @@ static void run(const char *stream, size_t first, size_t piece)
     size_t size = strlen(stream);
 
     events[0] = '\0';
-    frame_init(&f, LIMIT);
+    frame_init(&f, LIMIT, NULL);
     for (size_t at = 0; at < size;) {
         size_t now = at == 0 && first ? first : piece;
 
@@ -135,7 +135,7 @@ static void a_line_too_long_is_seen_before_its_end(void **state)
     struct frame_reader f;
 
     (void)state;
-    frame_init(&f, LIMIT);
+    frame_init(&f, LIMIT, NULL);
     events[0] = '\0';
     feed(&f, "{" X63, 64);
     assert_string_equal(events, "");
@@ -236,7 +236,7 @@ static void many_messages_come_out_of_one_read(void **state)
     char *room;
 
     (void)state;
-    frame_init(&f, LIMIT);
+    frame_init(&f, LIMIT, NULL);
     room = frame_room(&f, 30000);
     assert_non_null(room);
     for (int i = 0; i < 10000; i++)
@@ -258,7 +258,7 @@ static void one_long_line_byte_by_byte_takes_no_square_of_its_length(void **stat
     size_t size;
 
     (void)state;
-    frame_init(&f, length);
+    frame_init(&f, length, NULL);
     for (size_t i = 0; i < length; i++) {
         *frame_room(&f, 1) = i ? 'x' : '{';
         frame_fed(&f, 1);
@@ -279,7 +279,7 @@ static void the_buffer_does_not_grow_with_the_number_of_messages(void **state)
     struct frame_reader f;
 
     (void)state;
-    frame_init(&f, LIMIT);
+    frame_init(&f, LIMIT, NULL);
     for (int i = 0; i < 100000; i++) {
         events[0] = '\0';
         feed(&f, "{1}\n{2", 6);
@@ -288,6 +288,36 @@ static void the_buffer_does_not_grow_with_the_number_of_messages(void **state)
     }
     assert_in_range(f.capacity, 1, 2048);
     frame_free(&f);
+}
+
+static void of_readers_that_share_a_pool_only_those_with_unread_bytes_hold_memory(void **state)
+{
+    struct frame_pool pool = {0};
+    struct frame_reader first;
+    struct frame_reader second;
+
+    (void)state;
+    frame_init(&first, LIMIT, &pool);
+    frame_init(&second, LIMIT, &pool);
+    events[0] = '\0';
+    feed(&first, "{1}\n", 4);
+    assert_null(first.data);
+    assert_non_null(pool.data);
+    feed(&first, "{2", 2); /* takes the buffer, and keeps it */
+    assert_null(pool.data);
+    feed(&second, "{3}\n{", 5);
+    feed(&second, "4}\n", 3);
+    assert_null(second.data);
+    assert_non_null(pool.data);
+    feed(&first, "}\n", 2); /* now there are two */
+    assert_null(first.data);
+    assert_string_equal(events, "<{1}><{3}><{4}><{2}>");
+    assert_non_null(frame_room(&first, 100));
+    frame_fed(&first, 0);
+    assert_null(first.data);
+    frame_free(&first);
+    frame_free(&second);
+    frame_pool_free(&pool);
 }
 
 int main(void)
@@ -310,6 +340,7 @@ int main(void)
         cmocka_unit_test(many_messages_come_out_of_one_read),
         cmocka_unit_test(one_long_line_byte_by_byte_takes_no_square_of_its_length),
         cmocka_unit_test(the_buffer_does_not_grow_with_the_number_of_messages),
+        cmocka_unit_test(of_readers_that_share_a_pool_only_those_with_unread_bytes_hold_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,7 +124,7 @@ static void framing_without_memory_loses_no_byte(void **state)
         const char *message;
         size_t size = 0;
 
-        frame_init(&f, sizeof(text));
+        frame_init(&f, sizeof(text), NULL);
         failing_alloc_arm(n);
         for (size_t at = 0; at < total; at += 100) {
             size_t piece = total - at < 100 ? total - at : 100;
