@@ -117,6 +117,7 @@ static const struct field_spec stats_fields[] = {
 /* ---- space ---- */
 
 static const char *const backend_names[] = {"sim", "ptrace", NULL};
+static const char *const seccomp_names[] = {"refuse", "suspend", NULL};
 
 static const struct param_spec create_params[] = {
     {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 1, NULL, NULL, "the new space's name"},
@@ -131,6 +132,10 @@ static const struct param_spec create_params[] = {
     {PARAM_PID, TYPE_COUNT, false, CLI_OPTION, 0, NULL, NULL, "ptrace: the process whose address space it is"},
     {PARAM_COMMAND, TYPE_TEXTS, false, CLI_REST, 0, NULL, NULL,
      "ptrace: a program to start, with its arguments; it stands at its first instruction until space.resume"},
+    {PARAM_SECCOMP, TYPE_CHOICE, false, CLI_OPTION, 0, seccomp_names, "refuse",
+     "ptrace: a process that filters its system calls is refused, or its filter sleeps while we are in it, for which "
+     "the "
+     "daemon needs CAP_SYS_ADMIN"},
     {PARAM_KEEP, TYPE_BOOL, false, CLI_OPTION, 0, NULL, "false", "ptrace: the started program outlives the space"},
 };
 

@@ -53,6 +53,8 @@ enum method_id { METHOD_MAP(X) METHOD_COUNT };
 
 /* The choices of `backend`, in order. */
 enum backend_choice { BACKEND_SIM, BACKEND_PTRACE };
+/* Those of `seccomp`. */
+enum seccomp_choice { SECCOMP_REFUSE, SECCOMP_SUSPEND };
 
 /* Every parameter name of the protocol: X(IDENTIFIER, "wire_name"). One name may have another type in another method. */
 #define PARAM_MAP(X)                                                                                                   \
@@ -89,6 +91,7 @@ enum backend_choice { BACKEND_SIM, BACKEND_PTRACE };
     X(HEX, "hex")                                                                                                      \
     X(PID, "pid")                                                                                                      \
     X(COMMAND, "command")                                                                                              \
+    X(SECCOMP, "seccomp")                                                                                              \
     X(KEEP, "keep")                                                                                                    \
     X(PATH, "path")                                                                                                    \
     X(OFFSET, "offset")                                                                                                \

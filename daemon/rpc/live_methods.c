@@ -45,7 +45,11 @@ static enum aspace_error read_pid(struct call *call, pid_t *ret)
 
 enum aspace_error create_live(struct call *call, struct space_options *options, struct backend **ret)
 {
-    struct ptrace_options how = {.keep = call_number(call, PARAM_KEEP)};
+    struct ptrace_options how = {
+        .tracer.seccomp =
+            call_number(call, PARAM_SECCOMP) == SECCOMP_SUSPEND ? TRACER_SECCOMP_SUSPEND : TRACER_SECCOMP_REFUSE,
+        .keep = call_number(call, PARAM_KEEP),
+    };
     char **command = NULL;
     enum aspace_error error;
 

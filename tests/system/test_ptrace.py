@@ -485,6 +485,26 @@ class Coming(Live):
         self.assertError(reply.get("error"), BUSY)
         self.assertIn(str(os.getpid()), reply["error"]["message"])
 
+    def test_a_target_with_a_filter_is_refused_or_its_filter_sleeps(self):
+        # A filter that refuses mmap (9) with EPERM and allows all else.
+        other = self.new_puppet()
+        other.say("exec(%r, globals())" % """
+import struct
+def bpf(*code): return b"".join(struct.pack("HBBI", *one) for one in code)
+program = ctypes.create_string_buffer(bpf((0x20, 0, 0, 0), (0x15, 0, 1, 9), (0x06, 0, 0, 0x00050001),
+                                          (0x06, 0, 0, 0x7fff0000)))
+fprog = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", 4, ctypes.addressof(program)))
+libc.prctl(38, 1, 0, 0, 0)
+assert libc.prctl(22, 2, fprog, 0, 0) == 0
+""")
+        self.assertEqual(other.say("map_at(%d, 4096)" % at(0)), -1)
+        reply = self.peer.ask("space.create", {"name": "no", "pid": other.pid})
+        self.assertError(reply.get("error"), UNSUPPORTED)
+        self.space = self.attach(other.pid, seccomp="suspend")
+        self.map(0, 1)
+        other.say("put(%d, b'x')" % at(0))
+        self.assertEqual(other.say("map_at(%d, 4096)" % at(2)), -1)  # the filter is awake again
+
     def test_nonsense_is_refused_by_its_name(self):
         for params, param in (({"pid": 1, "command": ["x"]}, "pid"), ({"backend": "ptrace"}, "pid"),
                               ({"pid": 1, "ram": "1M"}, "ram"), ({"pid": 1, "keep": True}, "keep"),
