@@ -101,6 +101,7 @@ static void on_stopped(struct net *net)
 static void start_signals(struct server *server)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* then a write that passes the limit is refused */
     for (size_t i = 0; i < STOP_SIGNALS; i++) {
         uv_signal_init(&server->loop, &server->signals[i]);
         server->signals[i].data = server;

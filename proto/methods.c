@@ -315,6 +315,25 @@ static const struct field_spec walk_fields[] = {
     {"page_size", FIELD_SIZE, false, "bytes that the leaf maps"},
 };
 
+static const struct param_spec export_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_PATH, TYPE_TEXT, true, CLI_POSITIONAL, 2, NULL, NULL,
+     "absolute path of the file to make; nothing may be there yet"},
+};
+static const struct field_spec export_fields[] = {
+    {"arch", FIELD_STRING, false, "whose page tables they are"},
+    {"root", FIELD_ADDR, false, "what CR3, TTBR0_EL1 or satp must hold"},
+    {"ram", FIELD_SIZE, false, "bytes of RAM, and the file's size"},
+    {"frames", FIELD_COUNT, false, "frames written; the rest is a hole of the file, zeros"},
+};
+static const enum aspace_error export_errors[] = {ASPACE_INVALID_PARAM,
+                                                  ASPACE_ALREADY_EXISTS,
+                                                  ASPACE_BAD_STATE,
+                                                  ASPACE_NOT_FOUND,
+                                                  ASPACE_UNSUPPORTED,
+                                                  LIVE_ERRORS,
+                                                  0};
+
 static const struct param_spec access_params[] = {
     PARAM_OF_SPACE,
     {PARAM_ADDR, TYPE_ADDR, true, CLI_POSITIONAL, 2, NULL, NULL, "the first byte touched"},
@@ -536,6 +555,10 @@ const struct method methods[] = {
     [METHOD_PAGE_WALK] = {METHOD(PAGE_WALK), .summary = "Walk the page tables to an address as the MMU does",
                           .traits = METHOD_ON_SPACE | METHOD_UNSYNCED, PARAMS(addr_params), FIELDS(walk_fields),
                           .errors = page_errors, .verb = "walk"},
+    [METHOD_PAGE_EXPORT] = {METHOD(PAGE_EXPORT),
+                            .summary = "Write the simulated RAM, page tables and all, to a new file",
+                            .traits = METHOD_ON_SPACE | METHOD_UNSYNCED | METHOD_BY_SPACE | METHOD_BY_OWNER,
+                            PARAMS(export_params), FIELDS(export_fields), .errors = export_errors, .verb = "export"},
     [METHOD_MEMORY_ACCESS] = {METHOD(MEMORY_ACCESS), .summary = "Touch memory as a CPU does, page faults included",
                               .traits = METHOD_ON_SPACE | METHOD_MUTATES, PARAMS(access_params), FIELDS(access_fields),
                               .errors = page_errors, .verb = "access"},

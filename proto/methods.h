@@ -36,6 +36,7 @@
     X(AREA_OVERLAPS, "area.overlaps")                                                                                  \
     X(AREA_LIST, "area.list")                                                                                          \
     X(PAGE_WALK, "page.walk")                                                                                          \
+    X(PAGE_EXPORT, "page.export")                                                                                      \
     X(MEMORY_ACCESS, "memory.access")                                                                                  \
     X(MEMORY_READ, "memory.read")                                                                                      \
     X(MEMORY_WRITE, "memory.write")                                                                                    \
@@ -203,6 +204,7 @@ enum method_traits {
     METHOD_MAPS = 256,      /* with METHOD_BY_RANGE: makes pages real that are not there yet */
     METHOD_MANY = 512,      /* its operations together */
     METHOD_WAITS = 2048,    /* is answered when something has happened, and holds up nobody meanwhile */
+    METHOD_BY_OWNER = 4096, /* for the daemon's own user alone */
 };
 
 struct method {

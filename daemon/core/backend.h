@@ -54,6 +54,14 @@ struct frame_counts {
     uint64_t shared; /* data frames mapped by more than one space */
 };
 
+/* RAM written to a file. */
+struct export
+{
+    uint64_t root;   /* what the register that leads to the page tables holds: CR3, TTBR0_EL1, satp */
+    uint64_t ram;    /* bytes: the file's size */
+    uint64_t frames; /* that hold something; the rest is a hole of the file */
+};
+
 /* Areas in order, of a window. Start from {0}. */
 struct area_list {
     struct range window;
@@ -128,6 +136,9 @@ struct backend_ops {
     /* Whether an access in `area` goes through, a demand fill included. Changes nothing. */
     bool (*allows)(struct backend *backend, const struct area *area, enum aspace_access kind, enum aspace_mode mode);
     enum aspace_error (*walk)(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret);
+    /* Writes RAM, page tables and all, to a new file at the absolute `path`, whose offsets are physical addresses, mode
+     * 0600. AlreadyExists if there is something; after any other refusal there is no such file, either. */
+    enum aspace_error (*export)(struct backend *backend, const char *path, struct refusal *why, struct export *ret);
     /* Compares `map` with what is really there and reports each difference. */
     void (*check)(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg);
     void (*count_frames)(struct backend *backend, struct frame_counts *ret);

@@ -42,7 +42,8 @@ bool admission_is_open(const struct admission *admission)
 bool admission_decide(const struct admission *admission, uint32_t own_uid, const uint32_t *groups, unsigned count,
                       struct identity *who)
 {
-    who->is_guest = who->uid != 0 && who->uid != own_uid;
+    who->is_own = who->uid == own_uid;
+    who->is_guest = who->uid != 0 && !who->is_own;
     who->looks_only = false;
     if (!who->is_guest || has(&admission->uids, who->uid) || has_any(&admission->gids, groups, count))
         return true;

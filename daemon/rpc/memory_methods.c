@@ -53,6 +53,29 @@ enum aspace_error page_walk(struct call *call)
     return ASPACE_OK;
 }
 
+enum aspace_error page_export(struct call *call)
+{
+    struct backend *backend = call->space->backend;
+    struct json_writer *w = call->out;
+    struct export export;
+
+    if (!backend->ops->export)
+        return refuse(&call->why, ASPACE_UNSUPPORTED, "the %s backend has no RAM to export", backend->ops->name);
+    if (backend->ops->export(backend, call_text(call, PARAM_PATH), &call->why, &export))
+        return call->why.code;
+    json_begin_object(w);
+    json_name(w, "arch");
+    json_string(w, call->space->arch);
+    json_name(w, "root");
+    json_hex(w, export.root);
+    json_name(w, "ram");
+    json_hex(w, export.ram);
+    json_name(w, "frames");
+    json_uint(w, export.frames);
+    json_end_object(w);
+    return ASPACE_OK;
+}
+
 static void write_fault(struct call *call, const struct access *access, const struct area *area, bool has_area)
 {
     struct json_writer *w = call->out;

@@ -16,6 +16,7 @@ struct identity {
     uint32_t gid;
     int32_t pid;     /* it may be another process by now */
     bool looks_only; /* may call no METHOD_MUTATES method */
+    bool is_own;     /* the daemon's own user */
     bool is_guest;   /* neither root nor the daemon's own user */
 };
 

@@ -37,6 +37,7 @@ static call_handler *const handlers[METHOD_COUNT] = {
     [METHOD_AREA_OVERLAPS] = area_overlaps,
     [METHOD_AREA_LIST] = area_list,
     [METHOD_PAGE_WALK] = page_walk,
+    [METHOD_PAGE_EXPORT] = page_export,
     [METHOD_MEMORY_ACCESS] = memory_access,
     [METHOD_MEMORY_READ] = memory_read,
     [METHOD_MEMORY_WRITE] = memory_write,

@@ -5,6 +5,11 @@
 
 enum aspace_error rights_check_method(struct call *call)
 {
+    if (call->method->traits & METHOD_BY_OWNER && !call->who.is_own) {
+        refuse(&call->why, ASPACE_DENIED, "%s is for the daemon's own user alone", call->method->name);
+        call->why.hint = "it makes a file in that user's name: connect as that user";
+        return call->why.code;
+    }
     if (!call->who.looks_only || !(call->method->traits & METHOD_MUTATES))
         return ASPACE_OK;
     refuse(&call->why, ASPACE_DENIED, "this connection may look and not touch: %s changes something",

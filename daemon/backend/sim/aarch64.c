@@ -148,6 +148,7 @@ const struct arch arch_aarch64 = {
     .levels = 4,
     .half_bits = 48,
     .physical_bits = 48,
+    .root_shift = 12, /* TTBR0_EL1 (D19.2.155): BADDR, ASID 0, CnP 0 */
     .address = ADDRESS,
     .shift = 12,
     .table = VALID | TABLE,

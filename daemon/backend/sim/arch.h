@@ -31,6 +31,10 @@ struct arch {
     bool upper_half;        /* and those from -2^half_bits up */
     unsigned physical_bits; /* of an address that an entry can lead to */
 
+    /* What the register that leads to the root holds (CR3, TTBR0_EL1, satp): the root's frame shifted left, with this. */
+    unsigned root_shift;
+    uint64_t root_mode;
+
     uint64_t address; /* of an entry: the number of the frame that it leads to, */
     unsigned shift;   /* beginning at this bit */
     uint64_t table;   /* of an entry of a level above 1: masked so, */

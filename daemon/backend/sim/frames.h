@@ -32,7 +32,7 @@ struct ram {
     uint64_t total;
     uint64_t used; /* by all spaces, shared frames once */
     uint64_t shared;
-    uint64_t fresh;     /* frames from here on were never handed out */
+    uint64_t fresh;     /* frames from here on were never handed out, nor written to */
     struct buddy buddy; /* the free ones, but for those in `hot` */
     uint32_t hot[FRAMES_HOT];
     unsigned hot_count;
@@ -109,7 +109,12 @@ static inline bool frames_is_shared(const struct frames *frames, uint64_t frame)
 /* To be told before bytes of `frame` are written, unless it is a table. */
 static inline void frames_touch(struct frames *frames, uint64_t frame)
 {
-    frames->state[frame] |= frames_kind(frames, frame) == FRAME_FREE ? FRAME_DIRTY | FRAME_KEPT : FRAME_DIRTY;
+    frames->state[frame] |= FRAME_DIRTY;
+    if (frames_kind(frames, frame) != FRAME_FREE)
+        return;
+    frames->state[frame] |= FRAME_KEPT;
+    if (frame >= frames->ram->fresh)
+        frames->ram->fresh = frame + 1;
 }
 
 /* The entries of table `frame` that are not 0. */

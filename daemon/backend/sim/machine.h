@@ -120,6 +120,7 @@ enum aspace_error sim_op_read(struct backend *backend, const struct area *area, 
                               size_t size, struct refusal *why);
 enum aspace_error sim_op_write(struct backend *backend, const struct area *area, uint64_t addr, const void *buffer,
                                size_t size, struct refusal *why);
+enum aspace_error sim_op_export(struct backend *backend, const char *path, struct refusal *why, struct export *ret);
 void sim_op_check(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg);
 
 #endif

@@ -125,7 +125,10 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
     .used = ACCESSED | DIRTY, .special = SPECIAL, .encode = encode, .decode = decode, .lower = lower,                  \
     .allows = allows, .use = use, .code = code
 
+/* 4.1.11, table 4.4: satp's MODE in bits 63:60, ASID 0, the root's PPN. */
+#define SATP_MODE(mode) .root_shift = 0, .root_mode = UINT64_C(mode) << 60
+
 /* 4.4: bits 63:39 of an address equal bit 38; 4.5: bits 63:48 equal bit 47; 4.6: bits 63:57 equal bit 56. */
-const struct arch arch_riscv_sv39 = {.name = "riscv-sv39", .levels = 3, .half_bits = 38, FORMAT};
-const struct arch arch_riscv_sv48 = {.name = "riscv-sv48", .levels = 4, .half_bits = 47, FORMAT};
-const struct arch arch_riscv_sv57 = {.name = "riscv-sv57", .levels = 5, .half_bits = 56, FORMAT};
+const struct arch arch_riscv_sv39 = {.name = "riscv-sv39", .levels = 3, .half_bits = 38, SATP_MODE(8), FORMAT};
+const struct arch arch_riscv_sv48 = {.name = "riscv-sv48", .levels = 4, .half_bits = 47, SATP_MODE(9), FORMAT};
+const struct arch arch_riscv_sv57 = {.name = "riscv-sv57", .levels = 5, .half_bits = 56, SATP_MODE(10), FORMAT};

@@ -183,6 +183,7 @@ static const struct backend_ops ops = {
     .access = sim_op_access,
     .allows = sim_op_allows,
     .walk = sim_op_walk,
+    .export = sim_op_export,
     .check = sim_op_check,
     .count_frames = op_count_frames,
     .destroy = op_destroy,

@@ -109,8 +109,9 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
 }
 
 /* An entry that leads to a table allows everything: leaves decide. */
+/* SDM 4.5.2, table 4-12: CR3 has the root's address in bits 51:12, and no PCID here. */
 #define FORMAT                                                                                                         \
-    .upper_half = true, .physical_bits = 52, /* SDM 4.1.4 */                                                           \
+    .root_shift = 12, .upper_half = true, .physical_bits = 52, /* SDM 4.1.4 */                                         \
         .address = ADDRESS, .shift = 12, .table = PRESENT | PS, .leads = PRESENT, .making = PRESENT | WRITE | USER,    \
     .flags = PRESENT | WRITE | USER | PWT | PCD | PS | GLOBAL | NX, .used = ACCESSED | DIRTY, .special = SPECIAL,      \
     .table_used = ACCESSED, .encode = encode, .decode = decode, .lower = lower, .allows = allows, .use = use,          \

@@ -16,7 +16,7 @@
 #define MESSAGE_MAX 8192
 
 static struct service service;
-static struct peer peer;
+static struct peer peer = {.who = {.is_own = true}};
 static struct json_writer out;
 
 static int start(void **state)

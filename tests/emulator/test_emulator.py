@@ -1,0 +1,291 @@
+"""An MMU that nobody here wrote agrees: QEMU's system emulator boots on exported page tables, does thousands of accesses,
+and each of them ends as memory.access and page.walk said."""
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+import harness
+from harness import PAGE, hexa
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SEED = int(os.environ.get("ASPACE_SEED", random.randrange(1 << 32)))
+SAMPLES = int(os.environ.get("ASPACE_SAMPLES", "4000"))
+READ, WRITE, EXEC = KINDS = ("read", "write", "exec")
+M = 1 << 20
+G = 1 << 30
+
+
+def stamp(pa):
+    """What lies at a physical address: it tells where it is, and its first byte returns from a call."""
+    return (pa << 8 | 0xc3) & (1 << 64) - 1
+
+
+class Emulator(harness.DaemonCase):
+    options = ("--max-ram", "8G", "--max-areas", "100000")
+    emulator = None
+    ram = G
+
+    @classmethod
+    def setUpClass(cls):
+        if cls.emulator is None:
+            raise unittest.SkipTest("the base of the others")
+        missing = [tool for tool in (cls.emulator, "clang", "ld.lld") if not shutil.which(tool)]
+        if missing:
+            print("NOT RUN: %s for want of %s" % (cls.__name__, ", ".join(missing)), file=sys.stderr)
+            raise unittest.SkipTest("NOT RUN for want of " + ", ".join(missing))
+        super().setUpClass()
+
+    def setUp(self):
+        super().setUp()
+        print("ASPACE_SEED=%d" % SEED, file=sys.stderr)
+        self.random = random.Random(SEED)
+        self.folder = tempfile.mkdtemp(prefix="aspace-emulator-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def in_folder(self, name):
+        return os.path.join(self.folder, name)
+
+    def assemble(self, source, target, base, *defines):
+        """The source as a flat binary that lies at `base`."""
+        made, flat = self.in_folder("firmware.o"), self.in_folder("firmware.bin")
+        subprocess.run(["clang", "-target", target, *defines, "-c", os.path.join(HERE, source), "-o", made], check=True)
+        subprocess.run(["ld.lld", "--oformat", "binary", "-Ttext=%#x" % base, "-e", "_start", made, "-o", flat], check=True)
+        with open(flat, "rb") as file:
+            return file.read()
+
+    # ---- a space with something of everything ----
+
+    def flags(self):
+        flags = self.random.choice(["r--", "rw-", "r-x", "rwx", "--x", "-w-", "---", "rw-", "rwx"])
+        for word, chance in (("kernel", 0.4), ("global", 0.2), ("uncached", 0.1), ("device", 0.1)):
+            if self.random.random() < chance and not (word == "device" and "uncached" in flags):
+                flags += "," + word
+        return flags
+
+    def make_areas(self, starts, count=150):
+        """Areas of each backing and page size around `starts`; fixed addresses lie in the highest quarter of RAM."""
+        made = 0
+        while made < count:
+            start = self.random.choice(starts) + self.random.randrange(0, 512) * PAGE
+            size = self.random.randrange(1, 40) * PAGE
+            more = {"backing": self.random.choice(["eager", "eager", "lazy", "linear"])}
+            if self.random.random() < 0.2 and more["backing"] != "lazy":
+                start, size = start & -2 * M, 2 * M * self.random.randrange(1, 3)
+                more["page"] = self.random.choice(["2M", "auto"])
+            if more["backing"] == "linear":
+                more["pa"] = hexa(self.ram * 3 // 4 + self.random.randrange(0, 60) * 2 * M +
+                                  (start & 2 * M - 1 if "page" in more else self.random.randrange(512) * PAGE))
+            made += "result" in self.peer.ask("area.map", dict(more, space=self.space, start=hexa(start), size=hexa(size),
+                                                               flags=self.flags()))
+        for _ in range(count // 3): # pieces of large pages, and entries that were another's
+            area = self.random.choice(self.on("area.list")["areas"])
+            at = int(area["start"], 16) + self.random.randrange(int(area["size"], 16) // PAGE) * PAGE
+            if self.reserved(at):
+                continue
+            if self.random.random() < 0.5:
+                self.on("area.protect", start=hexa(at), size=hexa(PAGE), flags=self.flags())
+            else:
+                self.on("area.unmap", start=hexa(at), size=hexa(PAGE))
+
+    def reserved(self, addr):
+        return False
+
+    # ---- what is to be tried ----
+
+    def choose(self):
+        """Addresses of eight bytes each, in areas and beside them."""
+        areas = [(int(a["start"], 16), int(a["end"], 16)) for a in self.on("area.list")["areas"]]
+        areas = [a for a in areas if not self.reserved(a[0])]
+        chosen = []
+        while len(chosen) < SAMPLES:
+            low, high = self.random.choice(areas)
+            dice = self.random.random()
+            if dice < 0.03:
+                addr = self.untranslated()
+            elif dice < 0.15:
+                addr = self.random.choice([low - PAGE, high])
+            else:
+                addr = low + self.random.randrange((high - low) // PAGE) * PAGE
+            addr = (addr & -PAGE) + self.random.randrange(8, 500) * 8
+            if addr is not None and not self.reserved(addr):
+                chosen.append((addr & (1 << 64) - 1, self.random.choice(KINDS), self.random.choice(["user", "kernel"])))
+        return chosen
+
+    def walk_all(self, addresses):
+        replies = self.peer.pipeline([("page.walk", {"space": self.space, "addr": hexa(a)}) for a in addresses])
+        return [reply.get("result") for reply in replies]
+
+    def stamp_all(self, chosen):
+        """Every byte to be read or called says where it lies; lazy pages without a frame stay without."""
+        requests = []
+        for (addr, _, _), walk in zip(chosen, self.walk_all([a for a, _, _ in chosen])):
+            leaf = walk and walk["levels"][-1]
+            if not leaf or int(leaf["entry"], 16) == 0:
+                continue
+            pa = self.physical(walk, addr)
+            if pa + 8 <= self.ram:
+                requests.append(("memory.write", {"space": self.space, "addr": hexa(addr),
+                                                  "hex": struct.pack("<Q", stamp(pa)).hex()}))
+        for reply in self.peer.pipeline(requests):
+            self.assertIn("result", reply)
+
+    def physical(self, walk, addr):
+        """Also of an entry that is not present and keeps its frame."""
+        if walk["pa"] is not None:
+            return int(walk["pa"], 16)
+        leaf = walk["levels"][-1]
+        size = PAGE << 9 * (leaf["level"] - 1)
+        return (self.frame(int(leaf["entry"], 16)) & -size) | (addr & size - 1)
+
+    def predict(self, chosen):
+        """What memory.access says of each, in order; what it filled is not there for a CPU that has the tables as
+        they were."""
+        filled = set()
+        predicted = []
+        for (addr, kind, mode), reply in zip(chosen, self.peer.pipeline(
+                [("memory.access", {"space": self.space, "addr": hexa(a), "kind": k, "mode": m}) for a, k, m in chosen])):
+            got = reply["result"]
+            if got["outcome"] == "filled":
+                filled.add(addr & -PAGE)
+            if addr & -PAGE in filled:
+                predicted.append(self.empty_fault(addr, kind, mode))
+            elif got["outcome"] == "fault":
+                predicted.append(("fault", got["fault"]["code"], int(got["fault"]["addr"], 16), got["fault"]["reason"]))
+            else:
+                predicted.append((got["outcome"], int(got["pa"], 16)))
+        return predicted
+
+    # ---- the comparison ----
+
+    def compare(self, chosen, predicted, seen):
+        """`seen` is (vector or cause, code, value) for each."""
+        self.assertEqual(len(seen), len(chosen), [hex(x) for x in seen[-1]] if seen else "nothing")
+        content = {}
+        hits = faults = 0
+        for sample, told, (vector, code, value) in zip(chosen, predicted, seen):
+            addr, kind, mode = sample
+            what = "%#x %s %s: told %s, seen %#x %#x %#x" % (*sample, told, vector, code, value)
+            if told[0] == "hit":
+                hits += 1
+                self.assertEqual(vector, 0, what)
+                if kind == READ:
+                    self.assertEqual(value, content.get(told[1], stamp(told[1])), what)
+                elif kind == WRITE:
+                    content[told[1]] = stamp(addr)
+            else:
+                faults += 1
+                self.compare_fault(told, vector, code, value, what)
+        for pa, value in content.items():
+            self.assertEqual(self.in_ram(pa, 8), struct.pack("<Q", value), hexa(pa))
+        print("%s: %d accesses: %d hits, %d faults, all alike" % (self.id(), len(chosen), hits, faults), file=sys.stderr)
+        self.assertGreater(hits, len(chosen) // 10)
+        self.assertGreater(faults, len(chosen) // 10)
+
+    def in_ram(self, pa, size):
+        with open(self.in_folder("ram"), "rb") as file:
+            file.seek(pa)
+            return file.read(size)
+
+    def compare_leaves(self, chosen, predicted):
+        """The accessed and dirty bits that the emulator left in the tables are those of the simulator."""
+        hits = [sample[0] for sample, told in zip(chosen, predicted) if told[0] == "hit"]
+        for addr, walk in zip(hits, self.walk_all(hits)):
+            leaf = walk["levels"][-1]
+            entry, = struct.unpack("<Q", self.in_ram(int(leaf["table"], 16) + 8 * leaf["index"], 8))
+            self.assertEqual(hexa(entry), leaf["entry"], "the leaf of %#x" % addr)
+
+
+class X8664(Emulator):
+    emulator = "qemu-system-x86_64"
+    arch = "x86_64"
+    cr4 = 0xa0 # PAE, PGE
+    starts = [0x20000000, 0x7fff00000000, 0x5555_4000_0000, G * 512 - 2 * M]
+    ROM, CODE, HIGHER = 0xfffe0000, 0xffff0000, 1 << 32
+    STACKS = 0x10000000
+
+    def reserved(self, addr):
+        return addr < 0x10010000 or self.ROM - PAGE <= addr < 0x200000000
+
+    def untranslated(self):
+        return self.random.choice([1 << 47, (1 << 64) - (1 << 47) - PAGE, 0xdeadbeef << 32])
+
+    def frame(self, entry):
+        return entry & 0x000ffffffffff000
+
+    def empty_fault(self, addr, kind, mode):
+        code = (mode == "user") << 2 | (kind == WRITE) << 1 | (kind == EXEC) << 4
+        return ("fault", code, addr, "not-present")
+
+    def compare_fault(self, told, vector, code, value, what):
+        if told[3] == "noncanonical":
+            self.assertEqual((vector, code), (13, told[1]), what)
+        else:
+            self.assertEqual((vector, code, value), (14, told[1], told[2]), what)
+
+    def make_space(self):
+        self.create(arch=self.arch, ram=hexa(self.ram))
+        self.on("area.map", start=hexa(self.ROM), size=hexa(2 * 0x10000), flags="rwx,kernel", backing="linear",
+                  pa=hexa(self.ROM))
+        self.on("area.map", start=hexa(self.CODE + 0x2000 + self.HIGHER), size=hexa(PAGE), flags="r-x",
+                  backing="linear", pa=hexa(self.CODE + 0x2000))
+        self.on("area.map", start=hexa(self.STACKS), size=hexa(PAGE), flags="rw-,kernel", backing="eager")
+        self.on("area.map", start=hexa(self.STACKS + 2 * PAGE), size=hexa(PAGE), flags="rw-", backing="eager")
+        for page in range(256): # the ROM's copy below 1 MiB hides RAM, which these have: the lowest frames come first
+            self.on("area.map", start=hexa(0x8000000 + 2 * page * PAGE), size=hexa(PAGE), flags="r--", backing="eager")
+        self.make_areas(self.starts)
+
+    def hidden(self, walk):
+        """Whether the copy of the ROM below 1 MiB lies over something that the walk uses."""
+        at = [int(level["table"], 16) for level in walk["levels"]] + [int(walk["pa"] or "0", 16)]
+        return any(0xe0000 <= pa < 0x100000 for pa in at)
+
+    def boot(self, root, chosen):
+        code = self.assemble("firmware_x86_64.S", "x86_64-none-elf", self.CODE, "-DTABLE=%#x" % self.ROM)
+        table = struct.pack("<4Q", root, self.cr4, len(chosen), 0)
+        for addr, kind, mode in chosen:
+            table += struct.pack("<2Q", addr, KINDS.index(kind) | (4 if mode == "user" else 0))
+        self.assertLessEqual(len(table), 0x10000)
+        with open(self.in_folder("rom"), "wb") as file:
+            file.write(table.ljust(0x10000, b"\0") + code)
+        done = subprocess.run(
+            [self.emulator, "-M", "microvm,memory-backend=ram,pit=off,pic=off,rtc=off", "-accel", "tcg", "-cpu", "max,la57=on",
+             "-m", str(self.ram // M), "-object", "memory-backend-file,id=ram,size=%d,share=on,mem-path=%s" %
+             (self.ram, self.in_folder("ram")), "-bios", self.in_folder("rom"), "-nodefaults", "-display", "none", "-no-reboot",
+             "-chardev", "file,id=out,path=" + self.in_folder("out"), "-device", "isa-debugcon,iobase=0xe9,chardev=out",
+             "-device", "isa-debug-exit,iobase=0xf4"], stdin=subprocess.DEVNULL, timeout=120, capture_output=True)
+        self.assertEqual(done.returncode & 1, 1, done.stderr)
+        with open(self.in_folder("out"), "rb") as file:
+            return list(struct.iter_unpack("<3Q", file.read()))
+
+    def test_every_access_ends_as_the_simulator_said(self):
+        self.make_space()
+        chosen = self.choose()
+        chosen = [sample for sample, walk in zip(chosen, self.walk_all([a for a, _, _ in chosen]))
+                  if walk is None or not self.hidden(walk)]
+        self.assertGreater(len(chosen), SAMPLES * 9 // 10)
+        self.stamp_all(chosen)
+        exported = self.on("page.export", path=self.in_folder("ram"))
+        self.assertEqual((exported["arch"], exported["ram"]), (self.arch, hexa(self.ram)))
+        predicted = self.predict(chosen)
+        seen = self.boot(int(exported["root"], 16), chosen)
+        self.compare(chosen, predicted, seen)
+        self.compare_leaves(chosen, predicted)
+
+
+class X8664La57(X8664):
+    arch = "x86_64-la57"
+    cr4 = 0x10a0
+    starts = X8664.starts + [1 << 47, (1 << 56) - 4 * M]
+
+    def untranslated(self):
+        return self.random.choice([1 << 56, (1 << 64) - (1 << 56) - PAGE, 0xdeadbeef << 32])
+
+
+if __name__ == "__main__":
+    harness.main()
