@@ -82,7 +82,7 @@ enum aspace_error sim_op_export(struct backend *backend, const char *path, struc
     uint64_t count;
     bool written;
     int error;
-    int fd;
+    int fd = -1;
 
     if (open_new(path, why, &fd))
         return why->code;
