@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INJECTIONS 40
+#define INJECTIONS 20
+#define LATER_MS   650 /* of the second the calls last: one that began anew then would take too long */
 
 static const char *const calls[] = {
     "nanosleep",    "nanosleep_absolute",
@@ -24,12 +25,14 @@ static const char *const calls[] = {
 
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
 
-/* All victims block at the same time. */
+/* All victims block at the same time; each is edited at first, and again later. */
 static void check_all(enum tracer_scope scope)
 {
     struct victim victims[CALLS];
     struct tracer *tracers[CALLS];
     char bad[1024] = "";
+
+    uint64_t began = now_ms();
 
     for (size_t i = 0; i < CALLS; i++) {
         victims[i] = victim_start("blocked", calls[i]);
@@ -37,6 +40,11 @@ static void check_all(enum tracer_scope scope)
         for (int n = 0; n < INJECTIONS; n++)
             edit_once(tracers[i], scope);
     }
+    while (now_ms() < began + LATER_MS)
+        sleep_ms(1);
+    for (size_t i = 0; i < CALLS; i++)
+        for (int n = 0; n < INJECTIONS; n++)
+            edit_once(tracers[i], scope);
     for (size_t i = 0; i < CALLS; i++) {
         const char *line = victim_line(&victims[i]);
         if (strcmp(line, "ok") != 0)

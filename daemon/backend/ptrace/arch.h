@@ -21,6 +21,8 @@ bool registers_set(pid_t tid, const struct registers *r);
 
 /* The thread runs code that our calls can be made from: not a 32-bit task. */
 bool registers_native(const struct registers *r);
+/* The thread has been stopped in a system call. */
+bool registers_in_call(const struct registers *r);
 uint64_t registers_stack(const struct registers *r);
 uint64_t registers_instruction(const struct registers *r);
 void registers_jump(struct registers *r, uint64_t addr);

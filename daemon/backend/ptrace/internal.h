@@ -7,12 +7,13 @@
 
 #include "ptrace/arch.h"
 
-#define DATA_PAGES      6                /* a page of strings, a page for the batch's siginfo, four of its table */
-#define OWN_PAGES       (1 + DATA_PAGES) /* the code page comes first */
-#define TRAMPOLINE_SIZE ASPACE_PAGE_SIZE
-#define OFFSET_STRINGS  TRAMPOLINE_SIZE
-#define OFFSET_INFO     (OFFSET_STRINGS + ASPACE_PAGE_SIZE)
-#define OFFSET_TABLE    (OFFSET_INFO + ASPACE_PAGE_SIZE)
+#define DATA_PAGES          6                /* a page of strings, a page for the batch's siginfo, four of its table */
+#define OWN_PAGES           (1 + DATA_PAGES) /* the code page comes first */
+#define TRAMPOLINE_SIZE     ASPACE_PAGE_SIZE
+#define TRAMPOLINE_CODE_MAX 512
+#define OFFSET_STRINGS      TRAMPOLINE_SIZE
+#define OFFSET_INFO         (OFFSET_STRINGS + ASPACE_PAGE_SIZE)
+#define OFFSET_TABLE        (OFFSET_INFO + ASPACE_PAGE_SIZE)
 
 _Static_assert(BATCH_CALLS * sizeof(struct batch_entry) == 4 * ASPACE_PAGE_SIZE, "the table's pages");
 _Static_assert(TRACER_STRING_MAX <= ASPACE_PAGE_SIZE, "the page of strings");
@@ -39,6 +40,7 @@ struct tracer {
     pid_t pid;
     int pidfd;
     int proc;   /* /proc/PID */
+    int tasks;  /* /proc/PID/task */
     int memory; /* /proc/PID/mem, bound to the image that ran when it was opened; -1 if it may not be opened */
     enum tracer_seccomp seccomp;
     uint64_t image; /* what tells one image from the next: process_image() */
@@ -68,7 +70,8 @@ struct tracer {
     size_t sharer_capacity;
 
     struct trampoline_layout layout;
-    uint64_t trampoline; /* address of the code page; 0 if there is none */
+    unsigned char code[TRAMPOLINE_CODE_MAX]; /* what the code page holds, with our header */
+    uint64_t trampoline;                     /* address of the code page; 0 if there is none */
     uint64_t session;
     unsigned char block[RECOVERY_BLOCK_MAX]; /* as last written */
     bool block_known;

@@ -217,6 +217,8 @@ enum aspace_error process_bind(struct tracer *t, struct refusal *why)
 
 void process_bind_image(struct tracer *t)
 {
+    if (t->tasks < 0)
+        t->tasks = openat(t->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (t->memory >= 0)
         close(t->memory);
     t->memory = tracer_open_file(t, "mem", O_RDWR);
@@ -225,7 +227,7 @@ void process_bind_image(struct tracer *t)
 
 void process_unbind(struct tracer *t)
 {
-    int *fds[] = {&t->memory, &t->proc, &t->pidfd};
+    int *fds[] = {&t->memory, &t->tasks, &t->proc, &t->pidfd};
 
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         if (*fds[i] >= 0)

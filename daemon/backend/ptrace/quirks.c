@@ -39,6 +39,8 @@ static enum aspace_error abort_sequence(struct tracer *t, struct refusal *why)
     struct rseq_section section;
     uint64_t pointer, none = 0;
 
+    if (registers_in_call(&tracee->saved)) /* a sequence makes none: rseq(2) */
+        return ASPACE_OK;
     if (ptrace(GET_RSEQ_CONFIGURATION, tracee->tid, sizeof(config), &config) < 0 || config.abi == 0)
         return ASPACE_OK; /* an old kernel, or no rseq */
     if (tracer_read(t, config.abi + RSEQ_CS_OFFSET, &pointer, sizeof(pointer), why))

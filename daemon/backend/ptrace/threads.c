@@ -159,7 +159,7 @@ static bool is_single(const struct tracer *t)
 {
     struct stat info;
 
-    return fstatat(t->proc, "task", &info, 0) == 0 && info.st_nlink == 3;
+    return fstat(t->tasks, &info) == 0 && info.st_nlink == 3;
 }
 
 static pid_t select_thread(struct tracer *t)
@@ -189,7 +189,7 @@ static pid_t select_thread(struct tracer *t)
 static bool is_ours(struct tracer *t, pid_t tid)
 {
     if (tid == t->pid)
-        return syscall(SYS_pidfd_send_signal, t->pidfd, 0, NULL, 0) == 0;
+        return process_alive(t);
     return process_has_thread(t->proc, tid);
 }
 

@@ -47,7 +47,7 @@ enum aspace_error tracer_open(const struct tracer_options *options, struct refus
     if (!t)
         return refuse_no_memory(why);
     t->pid = options->pid;
-    t->pidfd = t->proc = t->memory = -1;
+    t->pidfd = t->proc = t->tasks = t->memory = -1;
     t->seccomp = options->seccomp;
     tracer_set_deadline(t, options->deadline_ms);
     if (open_target(t, options, why)) {

@@ -37,13 +37,6 @@ _Static_assert(sizeof(struct trampoline_header) == 64, "trampoline_*.S keeps roo
 
 static const char magic[16] = "aspaced-tracer1";
 
-void trampoline_new_session(struct tracer *t)
-{
-    t->layout = trampoline_layout();
-    if (getrandom(&t->session, sizeof(t->session), GRND_NONBLOCK) != sizeof(t->session))
-        t->session = (uint64_t)(uintptr_t)t ^ (uint64_t)getpid() << 32 ^ (uint64_t)t->pid;
-}
-
 static uint64_t start_time(pid_t pid)
 {
     char path[32], text[1024];
@@ -68,16 +61,19 @@ static uint64_t pid_namespace(void)
     return stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
 }
 
-/* What the code page holds up to the end of its code. */
-static void make_image(const struct tracer *t, unsigned char *image)
+void trampoline_new_session(struct tracer *t)
 {
-    struct trampoline_header header = {.session = t->session, .owner = (uint32_t)getpid()};
+    struct trampoline_header header = {.owner = (uint32_t)getpid()};
 
+    t->layout = trampoline_layout();
+    if (getrandom(&t->session, sizeof(t->session), GRND_NONBLOCK) != sizeof(t->session))
+        t->session = (uint64_t)(uintptr_t)t ^ (uint64_t)getpid() << 32 ^ (uint64_t)t->pid;
     memcpy(header.magic, magic, sizeof(magic));
+    header.session = t->session;
     header.owner_start = start_time(getpid());
     header.owner_pids = pid_namespace();
-    memcpy(image, t->layout.image, t->layout.size);
-    memcpy(image, &header, sizeof(header));
+    memcpy(t->code, t->layout.image, t->layout.size);
+    memcpy(t->code, &header, sizeof(header));
 }
 
 enum aspace_error trampoline_protect(struct tracer *t, struct refusal *why)
@@ -166,7 +162,6 @@ static enum aspace_error unmap_code(struct tracer *t, uint64_t entry, struct ref
  * and nothing of ours is mapped. */
 static enum aspace_error complete(struct tracer *t, uint64_t entry, uint64_t addr, struct refusal *why, bool *ret_taken)
 {
-    unsigned char image[TRAMPOLINE_SIZE] = {0};
     struct remote_call setup[] = {
         {.number = SYS_madvise, .args = {addr, TRAMPOLINE_SIZE, MADV_DONTFORK}},
         map_call(addr + TRAMPOLINE_SIZE, DATA_PAGES * (uint64_t)ASPACE_PAGE_SIZE, PROT_READ | PROT_WRITE),
@@ -174,10 +169,9 @@ static enum aspace_error complete(struct tracer *t, uint64_t entry, uint64_t add
          .args = {addr + TRAMPOLINE_SIZE, DATA_PAGES * (uint64_t)ASPACE_PAGE_SIZE, MADV_DONTFORK}},
     };
 
-    make_image(t, image);
     t->block_known = false;
     t->trampoline = addr;
-    if (memory_poke(t, addr, image, (t->layout.size + 7) & ~(size_t)7, why))
+    if (memory_poke(t, addr, t->code, sizeof(t->code), why))
         return why->code;
     for (size_t i = 0; i < sizeof(setup) / sizeof(setup[0]); i++) {
         if (remote_call_at(t, addr + t->layout.call, &setup[i], why))
@@ -216,13 +210,12 @@ static enum aspace_error install(struct tracer *t, struct refusal *why)
 
 enum aspace_error trampoline_ready(struct tracer *t, struct refusal *why)
 {
-    unsigned char wanted[TRAMPOLINE_SIZE], found[TRAMPOLINE_SIZE];
+    unsigned char found[TRAMPOLINE_CODE_MAX];
 
     *why = (struct refusal){0};
     if (t->trampoline == 0)
         return install(t, why);
-    make_image(t, wanted);
-    if (!tracer_read(t, t->trampoline, found, t->layout.size, why) && memcmp(wanted, found, t->layout.size) == 0)
+    if (!tracer_read(t, t->trampoline, found, t->layout.size, why) && memcmp(t->code, found, t->layout.size) == 0)
         return ASPACE_OK;
     if (tracer_fate(t) != TRACER_ALIVE)
         return process_refuse_gone(t, why);

@@ -75,5 +75,6 @@ trampoline_x86_64_batch:
 trampoline_x86_64_batch_end:
     jmp     restore
 trampoline_x86_64_end:
+    .org    trampoline_x86_64 + 512 /* TRAMPOLINE_CODE_MAX: the assembler refuses to go back */
 
     .section .note.GNU-stack, "", @progbits

@@ -37,6 +37,11 @@ bool registers_native(const struct registers *r)
     return r->raw.cs == CS_64;
 }
 
+bool registers_in_call(const struct registers *r)
+{
+    return (long long)r->raw.orig_rax >= 0;
+}
+
 uint64_t registers_stack(const struct registers *r)
 {
     return r->raw.rsp;
