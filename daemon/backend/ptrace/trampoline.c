@@ -115,7 +115,7 @@ static enum aspace_error bootstrap_entry(struct tracer *t, struct refusal *why, 
         *ret = vdso + offset;
         return ASPACE_OK;
     }
-    if (tracer_fate(t) != TRACER_ALIVE)
+    if (!process_survives(t) || tracer_fate(t) != TRACER_ALIVE)
         return process_refuse_gone(t, why);
     refuse(why, ASPACE_UNSUPPORTED, "process %d has no vdso to make its first call with", (int)t->pid);
     why->hint = "it was unmapped, or the kernel was started with vdso=0";
