@@ -319,34 +319,33 @@ static int print_overlaps(const struct args *args, const cJSON *result)
 
 /* ---- All ---- */
 
+static int print_wait(const struct args *args, const cJSON *result)
+{
+    const char *space = args->value[PARAM_SPACE];
+
+    if (args->value[PARAM_GONE] && !args->value[PARAM_AREA])
+        printf("%s is gone\n", space);
+    else
+        printf("%s is at generation %" PRIu64 "\n", space, json_number(result, "generation"));
+    return STATUS_DONE;
+}
+
 print_fn *print_for(enum method_id id)
 {
     static print_fn *const printers[METHOD_COUNT] = {
-        [METHOD_RPC_DISCOVER] = print_discover,
-        [METHOD_DAEMON_INFO] = print_object,
-        [METHOD_DAEMON_STATS] = print_stats,
-        [METHOD_DAEMON_SHUTDOWN] = print_shutdown,
-        [METHOD_SPACE_CREATE] = print_object,
-        [METHOD_SPACE_DESTROY] = print_destroyed,
-        [METHOD_SPACE_CLEAR] = print_cleared,
-        [METHOD_SPACE_LIST] = print_spaces,
-        [METHOD_SPACE_INFO] = print_object,
-        [METHOD_SPACE_CHECK] = print_check,
-        [METHOD_AREA_MAP] = print_map,
-        [METHOD_AREA_UNMAP] = print_unmap,
-        [METHOD_AREA_PROTECT] = print_protect,
-        [METHOD_AREA_SHRINK] = print_shrink,
-        [METHOD_AREA_SPLIT] = print_split,
-        [METHOD_AREA_MERGE] = print_merge,
-        [METHOD_AREA_MOVE] = print_shrink,
-        [METHOD_SPACE_APPLY] = print_apply,
-        [METHOD_AREA_FIND] = print_find,
-        [METHOD_AREA_FIND_FREE] = print_free,
-        [METHOD_AREA_OVERLAPS] = print_overlaps,
-        [METHOD_PAGE_WALK] = print_walk,
-        [METHOD_MEMORY_ACCESS] = print_access,
-        [METHOD_INJECT_SET] = print_injected,
-        [METHOD_INJECT_CLEAR] = print_uninjected,
+        [METHOD_RPC_DISCOVER] = print_discover, [METHOD_DAEMON_INFO] = print_object,
+        [METHOD_DAEMON_STATS] = print_stats,    [METHOD_DAEMON_SHUTDOWN] = print_shutdown,
+        [METHOD_SPACE_CREATE] = print_object,   [METHOD_SPACE_DESTROY] = print_destroyed,
+        [METHOD_SPACE_CLEAR] = print_cleared,   [METHOD_DAEMON_WAIT] = print_wait,
+        [METHOD_SPACE_LIST] = print_spaces,     [METHOD_SPACE_INFO] = print_object,
+        [METHOD_SPACE_CHECK] = print_check,     [METHOD_AREA_MAP] = print_map,
+        [METHOD_AREA_UNMAP] = print_unmap,      [METHOD_AREA_PROTECT] = print_protect,
+        [METHOD_AREA_SHRINK] = print_shrink,    [METHOD_AREA_SPLIT] = print_split,
+        [METHOD_AREA_MERGE] = print_merge,      [METHOD_AREA_MOVE] = print_shrink,
+        [METHOD_SPACE_APPLY] = print_apply,     [METHOD_AREA_FIND] = print_find,
+        [METHOD_AREA_FIND_FREE] = print_free,   [METHOD_AREA_OVERLAPS] = print_overlaps,
+        [METHOD_PAGE_WALK] = print_walk,        [METHOD_MEMORY_ACCESS] = print_access,
+        [METHOD_INJECT_SET] = print_injected,   [METHOD_INJECT_CLEAR] = print_uninjected,
         [METHOD_INJECT_LIST] = print_faults,
     };
 

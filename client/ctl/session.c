@@ -177,7 +177,7 @@ int tell_refusal(const struct aspace_reply *reply)
     tell_line(label, json_text(error, "message"));
     tell_data(data);
     cJSON_Delete(error);
-    return STATUS_REFUSED;
+    return aspace_reply_error(reply) == ASPACE_TIMEOUT ? STATUS_TIMEOUT : STATUS_REFUSED;
 }
 
 /* ---- Output ---- */

@@ -45,7 +45,7 @@ int session_call(struct session *s, const char *method, const char *params, stru
 /* The same, but a refusal is STATUS_DONE too, with a reply that has the error. */
 int session_ask(struct session *s, const char *method, const char *params, struct aspace_reply **ret);
 
-/* Tells a refusal: its name and message, the hint, what is in the way. Returns STATUS_REFUSED. */
+/* Tells a refusal: its name and message, the hint, what is in the way. Returns STATUS_REFUSED, or STATUS_TIMEOUT. */
 int tell_refusal(const struct aspace_reply *reply);
 
 /* Prints the result as it came, with a newline. */

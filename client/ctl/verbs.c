@@ -20,6 +20,18 @@ const struct client_verb client_verbs[] = {
      "FILE or standard input has one request, or one array of them, a line; blank lines are skipped. Replies come out\n"
      "in the order of arrival: match them by id. Exit status 1 if a reply was an error, 3 if not all replies came.\n",
      run_batch},
+    {"watch", "[NAME...] [--kind KIND]... [--since N]", "Print what happens to spaces, as it happens",
+     "NAME is a space, which need not exist yet; without one, all of them. KIND is one of the kinds of "
+     "docs/protocol.md, such as\n"
+     "area.mapped. --since prints the events after that number first, as far as the daemon still keeps them. With "
+     "--json\n"
+     "each line is the notification as it came. Ctrl-C ends it, with status 0; status 3 if the connection was lost.\n",
+     run_watch},
+    {"monitor", "[FILTER]", "Print every request that the daemon serves",
+     "FILTER is how the methods' names begin, such as area. With --json each line is the notification as it came. "
+     "Ctrl-C\n"
+     "ends it, with status 0; status 3 if the connection was lost.\n",
+     run_monitor},
     {"run", "[DAEMON OPTIONS] -- COMMAND...", "Run a command with an aspaced of its own",
      "The daemon listens in a new folder that only you can enter; ASPACED_SOCKET tells COMMAND where. Both are gone "
      "when\n"

@@ -51,6 +51,8 @@ int run_help(struct session *s, char **words, int count);
 int run_import(struct session *s, char **words, int count);
 int run_call(struct session *s, char **words, int count);
 int run_batch(struct session *s, char **words, int count);
+int run_watch(struct session *s, char **words, int count);
+int run_monitor(struct session *s, char **words, int count); /* watch.c */
 int run_run(struct session *s, char **words, int count);
 
 #endif

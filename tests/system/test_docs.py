@@ -6,7 +6,7 @@ import subprocess
 import harness
 from harness import ASPACECTL, PATIENCE
 
-OWN_VERBS = {"import", "call", "batch", "run", "help"}  # verbs that are no method's
+OWN_VERBS = {"watch", "monitor", "import", "call", "batch", "run", "help"}  # verbs that are no method's
 
 
 def page(*path):
