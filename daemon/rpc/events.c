@@ -251,10 +251,10 @@ enum aspace_error events_subscribe(struct call *call)
 {
     struct feed *feed = &call->service->events;
     uint32_t kinds = call_has(call, PARAM_KINDS) ? (uint32_t)call_number(call, PARAM_KINDS) : ALL_KINDS;
-    char(*names)[ASPACE_NAME_MAX + 1];
+    char(*names)[ASPACE_NAME_MAX + 1] = NULL;
     struct follower *f;
     uint64_t lost = 0;
-    size_t count;
+    size_t count = 0;
 
     if (check_subscription(call) || read_names(call, &names, &count))
         return call->why.code;
