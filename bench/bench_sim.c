@@ -260,9 +260,10 @@ static uint64_t bare_walk(const uint8_t *ram, uint64_t root, uint64_t addr)
 /* 0, but the compiler cannot know: what was found, masked with it, makes the next walk wait for this one. */
 static volatile uint64_t opaque_zero;
 
-static double time_bare(const struct sim *sim, const uint64_t *addrs, bool chain)
+/* `chain` is known where these are inlined: else the compiler might have every walk wait. */
+static inline __attribute__((always_inline)) double time_bare(const struct sim *sim, const uint64_t *addrs, bool chain)
 {
-    uint64_t mask = chain ? opaque_zero : 0;
+    uint64_t mask = opaque_zero;
     uint64_t root = page_addr(sim->root);
     uint64_t began = clock_ns();
     uint64_t carry = 0;
@@ -279,9 +280,10 @@ static double time_bare(const struct sim *sim, const uint64_t *addrs, bool chain
     return (double)(clock_ns() - began) / WALKS;
 }
 
-static double time_walks(struct backend *backend, const uint64_t *addrs, bool chain)
+static inline __attribute__((always_inline)) double time_walks(struct backend *backend, const uint64_t *addrs,
+                                                               bool chain)
 {
-    uint64_t mask = chain ? opaque_zero : 0;
+    uint64_t mask = opaque_zero;
     uint64_t began = clock_ns();
     uint64_t carry = 0;
     struct walk walk;

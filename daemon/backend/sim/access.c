@@ -8,36 +8,70 @@
 
 /* ---- The walk ---- */
 
-/* Levels from the root to the leaf or the first entry that is not present. */
+/* `at` is the entry that a walk ends with. */
+static inline void end_walk(const struct arch *arch, uint64_t addr, struct walk *walk, struct walk_level *at)
+{
+    uint64_t entry = at->entry;
+    bool leaf = at->level == 1 || (entry && !arch_is_table(arch, entry));
+    bool present = leaf && entry & ARCH_PRESENT;
+    uint64_t size = present ? arch_leaf_size(at->level) : ASPACE_PAGE_SIZE;
+
+    at->leaf = leaf;
+    at->present = present;
+    at->flags = present ? arch->decode(entry, true) : 0;
+    walk->has_pa = present;
+    walk->page_size = size;
+    walk->pa = present ? page_addr(arch_frame(arch, entry)) | (addr & (size - 1)) : 0;
+}
+
+/* Levels from the root to the leaf or the first entry that is not present. `levels` and `shift`, the architecture's, are
+ * known where this is inlined, and an entry with no other bits than those that lead to a table are made with needs no
+ * further look: so the CPU has several walks under way. */
+static inline __attribute__((always_inline)) void walk_levels(const struct sim *sim, uint64_t addr, struct walk *walk,
+                                                              unsigned levels, unsigned shift)
+{
+    const struct arch *arch = sim->arch;
+    const uint64_t address = arch->address;
+    const uint64_t odd = ~(address | arch->table_used);
+    const uint64_t making = arch->making;
+    const uint64_t end = page_addr(sim->frames.total);
+    const uint8_t *bytes = sim->frames.bytes;
+    struct walk_level *at = walk->levels;
+    uint64_t table = page_addr(sim->root);
+    uint64_t entry;
+
+#pragma GCC unroll 5
+    for (unsigned level = levels; level; level--, at++) {
+        uint64_t index = arch_index(page_of(addr), level);
+
+        entry = ((const uint64_t *)(const void *)(bytes + table))[index];
+        at->level = level;
+        at->table = table;
+        at->index = index;
+        at->entry = entry;
+        at->flags = ASPACE_READ | ASPACE_WRITE | ASPACE_EXEC;
+        at->present = true;
+        at->leaf = false;
+        if (level == 1 || ((entry & odd) != making && !arch_is_table(arch, entry)))
+            break;
+        table = (entry & address) << (ASPACE_PAGE_BITS - shift);
+        if (table >= end)
+            break;
+        if ((entry & odd) != making)
+            at->flags = arch->decode(entry, false);
+    }
+    walk->count = (unsigned)(at - walk->levels) + 1;
+    end_walk(arch, addr, walk, at);
+}
+
 static void walk_tables(const struct sim *sim, uint64_t addr, struct walk *walk)
 {
     const struct arch *arch = sim->arch;
-    uint64_t table = sim->root;
 
-    walk->count = 0;
-    walk->has_pa = false;
-    walk->page_size = ASPACE_PAGE_SIZE;
-    for (unsigned level = arch->levels;; level--) {
-        struct walk_level *at = &walk->levels[walk->count++];
-        bool down;
-
-        at->level = level;
-        at->table = page_addr(table);
-        at->index = arch_index(page_of(addr), level);
-        at->entry = sim_table(sim, table)[at->index];
-        down = level > 1 && sim_child(sim, at->entry, &table);
-        at->leaf = level == 1 || (!down && at->entry && !arch_is_table(arch, at->entry));
-        at->present = down || (at->leaf && at->entry & ARCH_PRESENT);
-        at->flags = at->present ? arch->decode(at->entry, at->leaf) : 0;
-        if (down)
-            continue;
-        if (at->present) {
-            walk->has_pa = true;
-            walk->page_size = arch_leaf_size(level);
-            walk->pa = page_addr(arch_frame(arch, at->entry)) | (addr & (walk->page_size - 1));
-        }
-        return;
-    }
+    if (arch->levels == 4 && arch->shift == 12)
+        walk_levels(sim, addr, walk, 4, 12);
+    else
+        walk_levels(sim, addr, walk, arch->levels, arch->shift);
 }
 
 enum aspace_error sim_op_walk(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret)

@@ -69,7 +69,25 @@ static enum aspace_error take_frames(const struct filler *f, uint64_t page, uint
     return *ret_count ? ASPACE_OK : refuse_no_frame(f->sim, f->why);
 }
 
-/* The part of `table` that is `range`; what is behind a frame that could not be had stays 0. */
+static enum aspace_error take_raw_table(const struct filler *f, uint64_t page, uint64_t *ret)
+{
+    if (backend_frame_fails(&f->sim->backend, page, f->why))
+        return f->why->code;
+    return frames_take_raw_table(&f->sim->frames, ret) ? ASPACE_OK : refuse_no_frame(f->sim, f->why);
+}
+
+/* The loop that 2^18 entries a GiB go through; a whole table's has a length that the compiler knows. */
+static void write_run(uint64_t *entries, uint64_t entry, uint64_t step, uint64_t count)
+{
+    if (count == ARCH_ENTRIES)
+        for (unsigned i = 0; i < ARCH_ENTRIES; i++)
+            entries[i] = entry + i * step;
+    else
+        for (uint64_t i = 0; i < count; i++)
+            entries[i] = entry + i * step;
+}
+
+/* The part of `table` that is `range`; what is behind a frame that could not be had stays as it was. */
 static enum aspace_error fill_pages(const struct filler *f, uint64_t table, struct range range)
 {
     const uint64_t step = arch_address(f->sim->arch, 1);
@@ -83,11 +101,26 @@ static enum aspace_error fill_pages(const struct filler *f, uint64_t table, stru
         if (take_frames(f, page, range.end - page, &frame, &count))
             return f->why->code;
         entry = arch_address(f->sim->arch, frame) | f->bits[1];
-        for (uint64_t i = 0; i < count; i++)
-            entries[i] = entry + i * step;
+        write_run(entries, entry, step, count);
         frames_add_live(&f->sim->frames, table, (int)count);
     }
     return ASPACE_OK;
+}
+
+/* A table of level 1 that `range` fills whole: its old bytes need not be zeroed, but for those that stay without a
+ * frame. */
+static enum aspace_error fill_new_table(const struct filler *f, uint64_t *entry, struct range range)
+{
+    uint64_t table;
+
+    if (take_raw_table(f, range.start, &table))
+        return f->why->code;
+    *entry = arch_address(f->sim->arch, table) | f->sim->arch->making;
+    if (fill_pages(f, table, range) == ASPACE_OK)
+        return ASPACE_OK;
+    memset(sim_table(f->sim, table) + frames_live(&f->sim->frames, table), 0,
+           (ARCH_ENTRIES - frames_live(&f->sim->frames, table)) * sizeof(uint64_t));
+    return f->why->code;
 }
 
 /* ---- The levels above ---- */
@@ -141,25 +174,42 @@ static enum aspace_error child_table(const struct filler *f, uint64_t table, uin
     return ASPACE_OK;
 }
 
+static enum aspace_error fill_table(const struct filler *f, uint64_t table, unsigned level, struct range range);
+
+/* The pages of `part`, which one entry of `table` covers. */
+static enum aspace_error fill_part(const struct filler *f, uint64_t table, unsigned level, struct range part)
+{
+    uint64_t *entry = &sim_table(f->sim, table)[arch_index(part.start, level)];
+    uint64_t child;
+    bool done = false;
+
+    if (fits_leaf(f, part, level, *entry) && fill_leaf(f, table, part.start, level, &done))
+        return f->why->code;
+    if (done)
+        return ASPACE_OK;
+    if (level == 2 && !*entry && range_pages(part) == ARCH_ENTRIES) {
+        frames_add_live(&f->sim->frames, table, 1);
+        if (fill_new_table(f, entry, part) == ASPACE_OK)
+            return ASPACE_OK;
+        frames_add_live(&f->sim->frames, table, -!*entry);
+        return f->why->code;
+    }
+    return child_table(f, table, part.start, level, &child) ? f->why->code : fill_table(f, child, level - 1, part);
+}
+
 /* `range` lies inside what `table` covers, and nothing is in it. */
 static enum aspace_error fill_table(const struct filler *f, uint64_t table, unsigned level, struct range range)
 {
     uint64_t span = arch_span(level);
     struct range part = range;
-    uint64_t child;
 
     if (level == 1)
         return fill_pages(f, table, range);
     for (; part.start < range.end; part.start = part.end) {
-        bool done = false;
-
         part.end = (part.start & ~(span - 1)) + span;
         if (part.end > range.end)
             part.end = range.end;
-        if (fits_leaf(f, part, level, sim_table(f->sim, table)[arch_index(part.start, level)]) &&
-            fill_leaf(f, table, part.start, level, &done))
-            return f->why->code;
-        if (!done && (child_table(f, table, part.start, level, &child) || fill_table(f, child, level - 1, part)))
+        if (fill_part(f, table, level, part))
             return f->why->code;
     }
     return ASPACE_OK;

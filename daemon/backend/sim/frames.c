@@ -302,7 +302,7 @@ static uint64_t set_free(struct frames *frames, uint64_t first, uint64_t count, 
             if ((word & ~(FRAME_DIRTY * EACH_BYTE)) == FRAME_DATA * EACH_BYTE) {
                 word &= FRAME_DIRTY * EACH_BYTE;
                 memcpy(state + i, &word, sizeof(word));
-                dirty += (unsigned)__builtin_popcountll(word);
+                dirty += word / FRAME_DIRTY * EACH_BYTE >> 56; /* the sum of the bytes */
                 i += sizeof(word);
                 continue;
             }

@@ -46,6 +46,19 @@ enum aspace_error sim_make_table(struct sim *sim, uint64_t page, unsigned level,
 
 /* ---- Freeing ---- */
 
+/* So many entries are looked at together. */
+#define CHUNK 32
+
+/* Whether the CHUNK entries have, under `mask`, `want` and what follows it by steps. */
+static bool chunk_follows(const uint64_t *entries, uint64_t mask, uint64_t want, uint64_t step)
+{
+    uint64_t differ = 0;
+
+    for (unsigned i = 0; i < CHUNK; i++)
+        differ |= (entries[i] & mask) ^ (want + i * step);
+    return !differ;
+}
+
 /* Leaves of level 1: neighbours mostly have frames that are neighbours, too, and go back together. */
 static void release_pages(struct sim *sim, const uint64_t *entries, unsigned count)
 {
@@ -59,6 +72,8 @@ static void release_pages(struct sim *sim, const uint64_t *entries, unsigned cou
         next = i + 1;
         if (!entries[i] || entries[i] & arch->special)
             continue;
+        while (next + CHUNK <= count && chunk_follows(&entries[next], mask, want + (next - i) * step, step))
+            next += CHUNK;
         while (next < count && (entries[next] & mask) == want + (next - i) * step)
             next++;
         frames_give_run(&sim->frames, want >> arch->shift, next - i);
