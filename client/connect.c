@@ -30,15 +30,17 @@ static int limit_wait(int fd, const struct deadline *deadline)
     return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) ? -errno : 0;
 }
 
-static int connect_fd(int fd, const struct sockaddr_un *address, const struct deadline *deadline)
+static int connect_fd(int fd, const char *path, const struct deadline *deadline)
 {
+    struct sockaddr_un address;
+    socklen_t size = socket_path_address(path, &address);
     int error;
 
     do {
         error = limit_wait(fd, deadline);
         if (error)
             return error;
-        if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+        if (connect(fd, (const struct sockaddr *)&address, size) == 0)
             return 0;
         error = -errno;
     } while (error == -EINTR && !deadline_passed(deadline));
@@ -47,9 +49,9 @@ static int connect_fd(int fd, const struct sockaddr_un *address, const struct de
 
 int aspace_client_connect(const char *path, int timeout_ms, struct aspace_client **ret)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char where[sizeof(((struct sockaddr_un *)0)->sun_path)];
     struct deadline deadline = deadline_in(timeout_ms);
-    int error = socket_path_resolve(path, address.sun_path, sizeof(address.sun_path));
+    int error = socket_path_resolve(path, where, sizeof(where));
     int fd;
 
     if (error)
@@ -57,7 +59,7 @@ int aspace_client_connect(const char *path, int timeout_ms, struct aspace_client
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    error = connect_fd(fd, &address, &deadline);
+    error = connect_fd(fd, where, &deadline);
     if (error) {
         close(fd);
         return error;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "aspace/version.h"
+#include "daemon/sandbox.h"
 #include "proto/methods.h"
 
 #define DEFAULT_MODE 0600
@@ -23,6 +24,10 @@ enum option_id {
     OPTION_ALLOW_UID,
     OPTION_ALLOW_GID,
     OPTION_READ_ONLY_GID,
+    OPTION_LISTEN_FD,
+    OPTION_AUDIT,
+    OPTION_LOG_FILE,
+    OPTION_SANDBOX,
     OPTION_READY_FD,
     OPTION_LOG_LEVEL,
     OPTION_HELP,
@@ -43,6 +48,10 @@ static const struct option options[] = {
     {"allow-uid", required_argument, NULL, OPTION_ALLOW_UID},
     {"allow-gid", required_argument, NULL, OPTION_ALLOW_GID},
     {"read-only-gid", required_argument, NULL, OPTION_READ_ONLY_GID},
+    {"listen-fd", required_argument, NULL, OPTION_LISTEN_FD},
+    {"audit", required_argument, NULL, OPTION_AUDIT},
+    {"log-file", required_argument, NULL, OPTION_LOG_FILE},
+    {"sandbox", no_argument, NULL, OPTION_SANDBOX},
     {"ready-fd", required_argument, NULL, OPTION_READY_FD},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -76,18 +85,22 @@ static void print_help(void)
            "\n"
            "  --socket PATH        the Unix socket to listen on; else $ASPACED_SOCKET, else\n"
            "                       $XDG_RUNTIME_DIR/aspaced.sock, else /run/aspaced/aspaced.sock for root,\n"
-           "                       else /tmp/aspaced-UID/aspaced.sock\n"
+           "                       else /tmp/aspaced-UID/aspaced.sock; @NAME is an abstract name, with no file\n"
+           "  --listen-fd N        take over the listening socket that descriptor N is, instead of making one\n"
            "  --mode OCTAL         permission bits of the socket (%04o; %04o with one of the next three)\n"
            "  --allow-uid USER     let this user connect too, a name or a number; may be repeated, as the next two\n"
            "  --allow-gid GROUP    let everybody in this group connect\n"
            "  --read-only-gid GROUP\n"
            "                       let everybody in this group connect who may look and not touch\n"
+           "  --audit FILE         add a line of JSON to FILE for every call that changes something\n"
+           "  --log-file FILE      log to FILE; SIGHUP opens it and the audit log again\n"
+           "  --sandbox            give up what is not needed, tracing processes included (%s)\n"
            "  --ready-fd N         write READY=1 to descriptor N and close it once the socket listens\n"
            "  --log-level LEVEL    error, warning, info or debug (info)\n"
            "  --help, --version\n"
            "\n"
            "Limits, with their defaults; numbers may end in K, M, G or T:\n",
-           ASPACE_VERSION, DEFAULT_MODE, OPEN_MODE);
+           ASPACE_VERSION, DEFAULT_MODE, OPEN_MODE, sandbox_is_there() ? "seccomp" : "not in this build");
 #define X(name, value, least, most, text) print_limit(#name, limits.name, text);
     LIMIT_MAP(X)
 #undef X
@@ -138,12 +151,12 @@ static bool read_group(const char *option, const char *text, struct id_list *lis
     return read_id(option, text, group, group ? group->gr_gid : 0, list);
 }
 
-static bool read_fd(const char *text, int *ret)
+static bool read_fd(const char *option, const char *text, int *ret)
 {
     uint64_t fd;
 
     if (!number_parse(text, strlen(text), false, &fd) || fd > 1 << 20)
-        return bad("ready-fd", text, "wants the number of an open descriptor");
+        return bad(option, text, "wants the number of an open descriptor");
     *ret = (int)fd;
     return true;
 }
@@ -199,7 +212,18 @@ static bool read_option(int option, struct config *config)
     case OPTION_READ_ONLY_GID:
         return read_group("read-only-gid", optarg, &config->admission.read_only_gids);
     case OPTION_READY_FD:
-        return read_fd(optarg, &config->ready_fd);
+        return read_fd("ready-fd", optarg, &config->ready_fd);
+    case OPTION_LISTEN_FD:
+        return read_fd("listen-fd", optarg, &config->listen_fd);
+    case OPTION_AUDIT:
+        config->audit = optarg;
+        return true;
+    case OPTION_LOG_FILE:
+        config->log_file = optarg;
+        return true;
+    case OPTION_SANDBOX:
+        config->sandbox = true;
+        return true;
     case OPTION_LOG_LEVEL:
         return read_level(optarg, &config->log_level);
     default:
@@ -236,7 +260,8 @@ enum config_result config_read(int argc, char **argv, struct config *ret)
     int option;
 
     list_options(all, names);
-    *ret = (struct config){.mode = DEFAULT_MODE, .ready_fd = -1, .log_level = LOG_INFO, .limits = limits_default()};
+    *ret = (struct config){
+        .mode = DEFAULT_MODE, .ready_fd = -1, .listen_fd = -1, .log_level = LOG_INFO, .limits = limits_default()};
     while ((option = getopt_long(argc, argv, "", all, NULL)) != -1) {
         if (option == OPTION_HELP) {
             print_help();

@@ -16,6 +16,10 @@ struct config {
     mode_t mode;        /* of the socket */
     bool has_mode;      /* it was given */
     struct admission admission;
+    int listen_fd;     /* a listening socket to take over; -1 for none */
+    const char *audit; /* the command line's own, as the next; NULL for none */
+    const char *log_file;
+    bool sandbox;
     int ready_fd; /* told when the socket listens; -1 for none */
     enum log_level log_level;
     struct limits limits;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
@@ -10,6 +11,10 @@
 #include "aspace/version.h"
 #include "base/log.h"
 #include "base/socket_path.h"
+#include "daemon/line_file.h"
+#include "daemon/sandbox.h"
+#include "daemon/supervisor.h"
+#include "daemon/upkeep.h"
 #include "daemon/workers.h"
 #include "net/net.h"
 #include "net/socket_file.h"
@@ -18,7 +23,7 @@
 /* How long peers have to take their last replies. */
 #define GRACE_MS 5000
 
-static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
+static const int stop_signals[] = {SIGTERM, SIGINT};
 #define STOP_SIGNALS (sizeof(stop_signals) / sizeof(stop_signals[0]))
 
 struct server {
@@ -30,6 +35,8 @@ struct server {
     struct service service;
     struct net net;
     struct worker_pool pool;
+    struct upkeep upkeep;
+    struct line_file audit;
 };
 
 static void on_grace(uv_timer_t *timer)
@@ -56,6 +63,7 @@ static void set_alarm(struct service *service, uint64_t ms)
 static void stop(struct server *server)
 {
     service_end_waits(&server->service);
+    supervisor_stopping();
     uv_timer_start(&server->grace, on_grace, GRACE_MS, 0);
     net_stop(&server->net);
 }
@@ -84,6 +92,7 @@ static void on_closed(struct service *service)
     struct server *server = service->owner;
 
     worker_pool_stop(&server->pool);
+    upkeep_stop(&server->upkeep);
     uv_close((uv_handle_t *)&server->grace, NULL);
     uv_close((uv_handle_t *)&server->alarm, NULL);
     for (size_t i = 0; i < STOP_SIGNALS; i++)
@@ -155,36 +164,90 @@ static void run_loop(struct server *server, const struct config *config)
     uv_timer_init(&server->loop, &server->grace);
     server->grace.data = server;
     start_signals(server);
+    upkeep_start(&server->upkeep, &server->loop, &server->file, server->service.audit ? &server->audit : NULL);
+    supervisor_ready(server->file.path);
     if (!tell_ready(config->ready_fd))
         stop(server);
     uv_run(&server->loop, UV_RUN_DEFAULT);
 }
 
-int server_run(const struct config *config)
+static bool open_log(const struct config *config)
 {
-    static struct server server; /* large, and there is one */
-    char path[CONFIG_PATH_MAX];
-    char problem[CONFIG_PATH_MAX + 200];
-    bool started;
     int error;
 
     log_set_level(config->log_level);
-    error = socket_path_resolve(config->socket, path, sizeof(path));
-    if (error) {
-        log_line(LOG_ERROR, "the socket path is %s; use --socket with another one",
-                 error == -EINVAL ? "empty" : "longer than the system allows");
-        return 1;
+    log_look_for_journal();
+    error = config->log_file ? log_open(config->log_file) : 0;
+    if (error)
+        log_line(LOG_ERROR, "cannot open the log file %s: %s", config->log_file, strerror(-error));
+    return !error;
+}
+
+/* One that somebody gives us, or one of our own. */
+static bool open_socket(const struct config *config, struct socket_file *file)
+{
+    char path[CONFIG_PATH_MAX];
+    char problem[CONFIG_PATH_MAX + 200];
+    int fd = config->listen_fd >= 0 ? config->listen_fd : supervisor_socket(problem, sizeof(problem));
+    bool opened = false;
+    int error;
+
+    if (fd >= 0) {
+        opened = socket_file_adopt(fd, file, problem, sizeof(problem));
+    } else if (fd == -1) {
+        error = socket_path_resolve(config->socket, path, sizeof(path));
+        if (error)
+            snprintf(problem, sizeof(problem), "the socket path is %s; use --socket with another one",
+                     error == -EINVAL ? "empty" : "longer than the system allows");
+        else
+            opened = socket_file_open(path, config->mode, file, problem, sizeof(problem));
     }
-    if (!socket_file_open(path, config->mode, &server.file, problem, sizeof(problem))) {
+    if (!opened)
         log_line(LOG_ERROR, "%s", problem);
+    return opened;
+}
+
+static bool open_audit(struct server *server, const char *path)
+{
+    int error = line_file_open(&server->audit, path);
+
+    if (error)
+        log_line(LOG_ERROR, "cannot open the audit log %s: %s", path, strerror(-error));
+    else
+        server->service.audit = &server->audit.audit;
+    return !error;
+}
+
+/* Before anything runs. */
+static int fail(struct server *server, const char *problem)
+{
+    if (problem)
+        log_line(LOG_ERROR, "%s", problem);
+    socket_file_close(&server->file);
+    return 1;
+}
+
+int server_run(const struct config *config)
+{
+    static struct server server; /* large, and there is one */
+    char problem[200];
+    bool started;
+
+    if (!open_log(config) || !open_socket(config, &server.file))
         return 1;
-    }
+    if (config->sandbox && !sandbox_enter(problem, sizeof(problem)))
+        return fail(&server, problem);
     service_init(&server.service, &config->limits);
+    server.service.sandboxed = config->sandbox;
+    if (config->audit && !open_audit(&server, config->audit))
+        return fail(&server, NULL);
     uv_loop_init(&server.loop);
     run_loop(&server, config);
     started = server.net.stopping;
     uv_loop_close(&server.loop);
     service_free(&server.service);
+    if (server.service.audit)
+        line_file_close(&server.audit);
     socket_file_close(&server.file);
     return started ? 0 : 1;
 }

@@ -4,7 +4,7 @@
 
 #include "daemon/config.h"
 
-/* Runs until SIGTERM, SIGINT, SIGHUP or daemon.shutdown. The process's exit status: 0, or 1 if it could not start. */
+/* Runs until SIGTERM, SIGINT or daemon.shutdown. The process's exit status: 0, or 1 if it could not start. */
 int server_run(const struct config *config);
 
 #endif

@@ -109,6 +109,7 @@ static const struct field_spec stats_fields[] = {
     {"requests", FIELD_COUNT, false, "requests served, batches taken apart"},
     {"errors", FIELD_COUNT, false, "requests that were refused"},
     {"methods", FIELD_OBJECT, false, "requests, errors and latency quantiles of each method that was called"},
+    {"audit", FIELD_OBJECT, true, "of the audit log, if there is one: lines written, lines lost"},
     {"spaces", FIELD_COUNT, false, "spaces that exist"},
     {"areas", FIELD_COUNT, false, "areas in all of them"},
     {"frames", FIELD_OBJECT, false, "simulated frames: used, data, tables, shared, total"},

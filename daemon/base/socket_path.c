@@ -27,7 +27,7 @@ int socket_path_resolve(const char *option, char *buffer, size_t size)
     char folder[40];
 
     if (option)
-        return *option ? join(option, "", buffer, size) : -EINVAL;
+        return *option && strcmp(option, "@") != 0 ? join(option, "", buffer, size) : -EINVAL;
     if (variable && *variable)
         return join(variable, "", buffer, size);
     if (runtime && *runtime == '/')
@@ -36,4 +36,17 @@ int socket_path_resolve(const char *option, char *buffer, size_t size)
         return join("/run/aspaced", "/aspaced.sock", buffer, size);
     snprintf(folder, sizeof(folder), "/tmp/aspaced-%lu", (unsigned long)geteuid());
     return join(folder, "/aspaced.sock", buffer, size);
+}
+
+socklen_t socket_path_address(const char *path, struct sockaddr_un *ret)
+{
+    size_t size = strlen(path);
+
+    memset(ret, 0, sizeof(*ret));
+    ret->sun_family = AF_UNIX;
+    memcpy(ret->sun_path, path, size);
+    if (*path != '@')
+        return sizeof(*ret);
+    ret->sun_path[0] = '\0'; /* the length alone ends an abstract name */
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
 }

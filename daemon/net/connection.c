@@ -14,6 +14,8 @@
 #define READ_CHUNK 65536
 /* An empty buffer of replies larger than this is given back. */
 #define REPLIES_KEEP (256 * 1024)
+/* Descriptors that no connection gets. */
+#define DESCRIPTORS_KEPT 16
 /* How long a connection that we end waits for its peer to take the last reply and close. */
 #define LINGER_MS 2000
 /* How often a half-closed connection that waits for an answer is looked at. */
@@ -482,6 +484,23 @@ void connection_finish(struct connection *c)
 
 /* ---- The beginning ---- */
 
+/* Descriptors are given lowest first, so that a new one tells how many there are. A few are kept back: with none left not even
+ * the refusal could be sent, nor a log be opened. */
+static bool is_crowded(struct connection *c)
+{
+    struct net *net = c->net;
+    bool before = net->crowded;
+    uv_os_fd_t fd;
+
+    net->crowded = uv_fileno((uv_handle_t *)&c->pipe, &fd) || (uint64_t)fd + DESCRIPTORS_KEPT >= net->descriptors;
+    if (net->crowded && !before)
+        log_line(LOG_WARNING,
+                 "the limit of %llu descriptors is nearly reached: new connections are refused until others close "
+                 "(ulimit -n, LimitNOFILE=)",
+                 (unsigned long long)net->descriptors);
+    return net->crowded;
+}
+
 static bool is_admitted(struct connection *c)
 {
     uv_os_fd_t fd;
@@ -509,6 +528,8 @@ static void admit(struct connection *c)
         refuse_peer(c);
     } else if (service->connections_open > service->limits.connections) {
         refuse_bytes(c, ASPACE_BUSY, "the limit on connections is reached (--max-connections)", NULL);
+    } else if (is_crowded(c)) {
+        refuse_bytes(c, ASPACE_BUSY, "the daemon has no descriptors left", "close connections, or raise its ulimit -n");
     } else if (!users_enter(&c->net->users, c->peer.who.uid, service->limits.user_connections)) {
         refuse_bytes(c, ASPACE_BUSY, "the limit on connections of one user is reached (--max-user-connections)", NULL);
     } else {

@@ -1,6 +1,7 @@
 /* The listener. */
 #include "net/net.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -59,11 +60,14 @@ void net_stopped(struct net *net)
 
 int net_start(struct net *net, uv_loop_t *loop, struct service *service, int fd)
 {
+    struct rlimit limit;
     int error = uv_pipe_init(loop, &net->listener, 0);
 
     net->service = service;
     net->connections = NULL;
     net->stopping = false;
+    net->crowded = false;
+    net->descriptors = getrlimit(RLIMIT_NOFILE, &limit) ? UINT64_MAX : limit.rlim_cur;
     if (!error)
         error = uv_pipe_open(&net->listener, fd);
     if (error) {

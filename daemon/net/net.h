@@ -27,6 +27,8 @@ struct net {
     uint64_t last_number;           /* of connections */
     struct frame_pool frames;       /* what a connection holds only while it has bytes in them: */
     struct json_writer replies;     /* buffers of requests and of replies */
+    uint64_t descriptors;           /* so many may the process have */
+    bool crowded;                   /* they are nearly used up, and that was said */
     bool stopping;
     net_fn *on_shutdown; /* a peer asked for daemon.shutdown */
     net_fn *on_stopped;  /* after net_stop: the last handle is closed */

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/socket_path.h"
+
 struct problem {
     char *text;
     size_t size;
@@ -144,24 +146,18 @@ static void drop_lock(const char *path, int fd)
 
 /* ---- The socket ---- */
 
-static void set_address(struct sockaddr_un *address, const char *path)
-{
-    memset(address, 0, sizeof(*address));
-    address->sun_family = AF_UNIX;
-    memcpy(address->sun_path, path, strlen(path));
-}
-
 /* Whether somebody answers at the socket file. */
 static bool is_served(const char *path)
 {
     struct sockaddr_un address;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    socklen_t size;
     bool served;
 
     if (fd < 0)
         return true; /* cannot tell: leave it alone */
-    set_address(&address, path);
-    served = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno != ECONNREFUSED;
+    size = socket_path_address(path, &address);
+    served = connect(fd, (struct sockaddr *)&address, size) == 0 || errno != ECONNREFUSED;
     close(fd);
     return served;
 }
@@ -184,18 +180,19 @@ static bool clear_stale(const char *path, struct problem problem)
 static bool bind_socket(const char *path, mode_t mode, struct socket_file *file, struct problem problem)
 {
     struct sockaddr_un address;
-    struct stat st;
+    struct stat st = {0};
+    socklen_t size;
     mode_t before;
     int failed;
 
     file->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (file->fd < 0)
         return fail(problem, "cannot make a socket: %s", strerror(errno));
-    set_address(&address, path);
+    size = socket_path_address(path, &address);
     before = umask(0777 & ~mode);
-    failed = bind(file->fd, (struct sockaddr *)&address, sizeof(address));
+    failed = bind(file->fd, (struct sockaddr *)&address, size);
     umask(before);
-    if (failed || lstat(path, &st)) {
+    if (failed || (*path != '@' && lstat(path, &st))) {
         fail(problem, "cannot bind %s: %s", path, strerror(errno));
         close(file->fd);
         return false;
@@ -203,6 +200,49 @@ static bool bind_socket(const char *path, mode_t mode, struct socket_file *file,
     file->device = st.st_dev;
     file->inode = st.st_ino;
     return true;
+}
+
+/* Nothing to make and nothing to remove: the kernel keeps the name for one socket, and forgets it with it. */
+static bool open_abstract(const char *path, struct socket_file *ret, struct problem problem)
+{
+    if (!bind_socket(path, 0, ret, problem))
+        return false;
+    ret->lock_fd = -1;
+    snprintf(ret->path, sizeof(ret->path), "%s", path);
+    return true;
+}
+
+bool socket_file_adopt(int fd, struct socket_file *ret, char *problem_text, size_t size)
+{
+    struct problem problem = {problem_text, size};
+    struct sockaddr_un address = {0};
+    socklen_t length = sizeof(address);
+    int type = 0;
+    int listens = 0;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &length))
+        return fail(problem, "descriptor %d is no socket: %s", fd, strerror(errno));
+    length = sizeof(int);
+    if (address.sun_family != AF_UNIX || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) || type != SOCK_STREAM)
+        return fail(problem, "descriptor %d is no Unix stream socket", fd);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) || !listens)
+        return fail(problem, "descriptor %d is a socket that does not listen", fd);
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) || fcntl(fd, F_SETFL, O_NONBLOCK))
+        return fail(problem, "descriptor %d: %s", fd, strerror(errno));
+    *ret = (struct socket_file){.fd = fd, .lock_fd = -1, .adopted = true};
+    snprintf(ret->path, sizeof(ret->path), "%s", address.sun_path[0] ? address.sun_path : "@");
+    if (!address.sun_path[0])
+        snprintf(ret->path + 1, sizeof(ret->path) - 1, "%s", address.sun_path + 1);
+    return true;
+}
+
+bool socket_file_is_there(const struct socket_file *file)
+{
+    struct stat st;
+
+    if (file->adopted || file->path[0] == '@')
+        return true;
+    return lstat(file->path, &st) == 0 && st.st_dev == file->device && st.st_ino == file->inode;
 }
 
 bool socket_file_open(const char *path, mode_t mode, struct socket_file *ret, char *problem_text, size_t size)
@@ -214,6 +254,8 @@ bool socket_file_open(const char *path, mode_t mode, struct socket_file *ret, ch
                     sizeof(ret->path) - 1, path);
     if (!*path)
         return fail(problem, "the socket path is empty");
+    if (*path == '@')
+        return open_abstract(path, ret, problem);
     if (!prepare_folder(path, mode, problem) || !take_lock(path, &ret->lock_fd, problem))
         return false;
     if (!clear_stale(path, problem) || !bind_socket(path, mode, ret, problem)) {
@@ -226,11 +268,11 @@ bool socket_file_open(const char *path, mode_t mode, struct socket_file *ret, ch
 
 void socket_file_close(struct socket_file *file)
 {
-    struct stat st;
-
-    if (lstat(file->path, &st) == 0 && st.st_dev == file->device && st.st_ino == file->inode)
-        unlink(file->path);
-    drop_lock(file->path, file->lock_fd);
+    if (file->lock_fd >= 0) {
+        if (socket_file_is_there(file))
+            unlink(file->path);
+        drop_lock(file->path, file->lock_fd);
+    }
     if (file->fd >= 0)
         close(file->fd);
 }

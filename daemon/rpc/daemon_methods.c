@@ -3,6 +3,7 @@
 
 #include "aspace/version.h"
 #include "base/clock.h"
+#include "rpc/audit.h"
 #include "rpc/call.h"
 
 enum aspace_error rpc_discover(struct call *call)
@@ -154,6 +155,17 @@ static void write_spaces(struct json_writer *w, const struct registry *registry)
     json_end_object(w);
 }
 
+static void write_audit(struct json_writer *w, struct audit *audit)
+{
+    if (!audit)
+        return;
+    json_name(w, "audit");
+    json_begin_object(w);
+    write_count(w, "lines", atomic_load(&audit->lines));
+    write_count(w, "lost", atomic_load(&audit->lost));
+    json_end_object(w);
+}
+
 enum aspace_error daemon_stats(struct call *call)
 {
     struct json_writer *w = call->out;
@@ -163,6 +175,7 @@ enum aspace_error daemon_stats(struct call *call)
     write_connections(w, call->service);
     write_requests(w, call->service);
     write_methods(w, call->service);
+    write_audit(w, call->service->audit);
     write_spaces(w, &call->service->registry);
     json_end_object(w);
     return ASPACE_OK;

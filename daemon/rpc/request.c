@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "rpc/audit.h"
 #include "rpc/events.h"
 #include "rpc/quota.h"
 #include "rpc/rights.h"
@@ -278,4 +279,5 @@ void request_finish(struct call *call)
         waits_look(call->service, call->space);
     if (call->waits)
         waits_gone(call);
+    audit_call(call);
 }

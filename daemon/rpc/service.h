@@ -9,6 +9,7 @@
 #include "rpc/feed.h"
 
 struct actor;
+struct audit;
 struct job;
 struct workers;
 
@@ -33,6 +34,7 @@ struct service {
     struct registry registry;
     struct actors actors;
     struct workers *workers; /* borrowed; NULL: everything runs on the loop's thread, while the sender waits */
+    struct audit *audit;     /* borrowed; NULL: none is kept */
     struct limits limits;
     uint64_t started_ns;
     uint64_t now;   /* clock_ns() when the last request ended or the last messages came: no second look for the next */
