@@ -105,10 +105,12 @@ static const struct field_spec info_fields[] = {
 static const struct field_spec stats_fields[] = {
     {"uptime_ms", FIELD_COUNT, false, "time since the daemon's start"},
     {"connections", FIELD_OBJECT, false, "open, accepted and refused ones"},
+    {"bytes", FIELD_OBJECT, false, "received from and sent to peers"},
     {"messages", FIELD_COUNT, false, "whole messages read"},
     {"requests", FIELD_COUNT, false, "requests served, batches taken apart"},
     {"errors", FIELD_COUNT, false, "requests that were refused"},
     {"methods", FIELD_OBJECT, false, "requests, errors and latency quantiles of each method that was called"},
+    {"queues", FIELD_OBJECT, false, "beside the loop: requests that run or wait, and the spaces that they are about"},
     {"audit", FIELD_OBJECT, true, "of the audit log, if there is one: lines written, lines lost"},
     {"spaces", FIELD_COUNT, false, "spaces that exist"},
     {"areas", FIELD_COUNT, false, "areas in all of them"},

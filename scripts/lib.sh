@@ -54,7 +54,7 @@ need_packages() {
 
 # What every build needs, and what the tests need beside it.
 BUILD_PACKAGES='gcc make libc6-dev cmake pkg-config libuv1-dev libcjson-dev'
-TEST_PACKAGES='libcmocka-dev libsystemd-dev libseccomp-dev python3'
+TEST_PACKAGES='libcmocka-dev libsystemd-dev libseccomp-dev python3 python3-prometheus-client'
 
 job_count() {
     getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2

@@ -9,6 +9,7 @@
 #include "ctl/arg_value.h"
 
 const struct extra_spec extras[] = {
+    {EXTRA_OPENMETRICS, METHOD_DAEMON_STATS, "openmetrics", NULL, "as OpenMetrics text, for Prometheus and its like"},
     {EXTRA_HOLES, METHOD_AREA_LIST, "holes", NULL, "show the free ranges as rows too"},
     {EXTRA_RAW, METHOD_MEMORY_READ, "raw", NULL, "the bytes themselves to standard output"},
     {EXTRA_TEXT, METHOD_MEMORY_WRITE, NULL, "TEXT", "the bytes, as text"},

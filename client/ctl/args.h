@@ -9,7 +9,7 @@
 #include "proto/methods.h"
 
 /* What the command line adds to a method's own parameters. */
-enum extra_id { EXTRA_HOLES, EXTRA_RAW, EXTRA_FILE, EXTRA_TEXT, EXTRA_COUNT };
+enum extra_id { EXTRA_HOLES, EXTRA_RAW, EXTRA_FILE, EXTRA_TEXT, EXTRA_OPENMETRICS, EXTRA_COUNT };
 
 struct extra_spec {
     enum extra_id id;

@@ -26,6 +26,8 @@ void print_members(const cJSON *object, int indent);
 /* print_daemon.c */
 int print_discover(const struct args *args, const cJSON *result);
 int print_stats(const struct args *args, const cJSON *result);
+/* openmetrics.c: the result of daemon.stats */
+void print_openmetrics(const cJSON *stats);
 /* print_memory.c */
 int print_walk(const struct args *args, const cJSON *result);
 int print_access(const struct args *args, const cJSON *result);

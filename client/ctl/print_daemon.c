@@ -57,10 +57,15 @@ static void print_methods(const cJSON *by_method)
 /* The methods get a table of their own. */
 int print_stats(const struct args *args, const cJSON *result)
 {
-    cJSON *rest = cJSON_Duplicate(result, true);
-    cJSON *by_method = cJSON_DetachItemFromObjectCaseSensitive(rest, "methods");
+    cJSON *rest;
+    cJSON *by_method;
 
-    (void)args;
+    if (args->extra[EXTRA_OPENMETRICS]) {
+        print_openmetrics(result);
+        return STATUS_DONE;
+    }
+    rest = cJSON_Duplicate(result, true);
+    by_method = cJSON_DetachItemFromObjectCaseSensitive(rest, "methods");
     print_members(rest, 0);
     if (by_method && by_method->child) {
         putchar('\n');

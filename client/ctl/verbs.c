@@ -141,6 +141,8 @@ int run_method(struct session *s, const struct method *method, char **words, int
         help_usage(method, stderr);
         return STATUS_USAGE;
     }
+    if (s->json && args.extra[EXTRA_OPENMETRICS])
+        return usage_error("--json and --openmetrics are two forms: choose one");
     switch (method->id) {
     case METHOD_DAEMON_PING:
         return run_ping(s, &args);

@@ -29,6 +29,7 @@ void histogram_add(struct histogram *h, uint64_t value)
 {
     h->buckets[bucket_of(value)]++;
     h->count++;
+    h->sum += value;
     if (value > h->max)
         h->max = value;
 }

@@ -9,6 +9,7 @@
 
 struct histogram {
     uint64_t count;
+    uint64_t sum;
     uint64_t max;
     uint32_t buckets[HISTOGRAM_BUCKETS];
 };

@@ -125,6 +125,8 @@ static void on_written(uv_write_t *write, int status)
     struct connection *c = write->handle->data;
 
     c->writing = false;
+    if (status == 0)
+        c->net->service->bytes_sent += c->flight.size - c->sent;
     land(c);
     if (status < 0)
         connection_close(c);
@@ -156,6 +158,8 @@ static void flush(struct connection *c)
         return;
     buffer = uv_buf_init(c->out.data, (unsigned)c->out.size);
     n = uv_try_write((uv_stream_t *)&c->pipe, &buffer, 1);
+    if (n > 0)
+        c->net->service->bytes_sent += (uint64_t)n;
     if (n < 0 && n != UV_EAGAIN)
         connection_close(c);
     else if (n > 0 && (size_t)n == c->out.size)
@@ -381,6 +385,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
         frame_fed(&c->in, 0);
         return;
     }
+    if (n > 0)
+        c->net->service->bytes_received += (uint64_t)n;
     if (n == UV_EOF && c->discard && unsent(c)) {
         c->discard = false; /* nothing more to drop; the reply still goes out */
     } else if (n == UV_EOF && !c->discard) {

@@ -278,6 +278,20 @@ static void pump(struct service *service)
     actors->pumping = false;
 }
 
+/* A job that is about two spaces stands in two queues, and counts in the first. */
+size_t actors_depth(const struct actors *actors)
+{
+    size_t depth = 0;
+
+    for (size_t i = 0; i < actors->count; i++) {
+        const struct actor *actor = actors->list[i];
+
+        for (const struct job *job = actor->head; job; job = job->behind[slot(job, actor)])
+            depth += slot(job, actor) == 0;
+    }
+    return depth;
+}
+
 /* ---- In ---- */
 
 bool actors_busy(struct service *service, const struct call *call)

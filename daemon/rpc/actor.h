@@ -35,4 +35,7 @@ bool actors_busy(struct service *service, const struct call *call);
  * before this returns. NoMemory: the job is not queued. */
 enum aspace_error actors_add(struct service *service, struct job *job, struct refusal *why);
 
+/* How many jobs run or wait. */
+size_t actors_depth(const struct actors *actors);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "aspace/version.h"
 #include "base/clock.h"
+#include "rpc/actor.h"
 #include "rpc/audit.h"
 #include "rpc/call.h"
 
@@ -86,6 +87,7 @@ static void write_method_stats(struct json_writer *w, const struct method_stats 
     write_count(w, "p99_ns", histogram_quantile(&stats->latency, 0.99));
     write_count(w, "p999_ns", histogram_quantile(&stats->latency, 0.999));
     write_count(w, "max_ns", stats->latency.max);
+    write_count(w, "total_ns", stats->latency.sum);
     json_end_object(w);
 }
 
@@ -155,6 +157,24 @@ static void write_spaces(struct json_writer *w, const struct registry *registry)
     json_end_object(w);
 }
 
+static void write_bytes(struct json_writer *w, const struct service *service)
+{
+    json_name(w, "bytes");
+    json_begin_object(w);
+    write_count(w, "received", service->bytes_received);
+    write_count(w, "sent", service->bytes_sent);
+    json_end_object(w);
+}
+
+static void write_queues(struct json_writer *w, const struct service *service)
+{
+    json_name(w, "queues");
+    json_begin_object(w);
+    write_count(w, "spaces", service->actors.count);
+    write_count(w, "requests", actors_depth(&service->actors));
+    json_end_object(w);
+}
+
 static void write_audit(struct json_writer *w, struct audit *audit)
 {
     if (!audit)
@@ -173,8 +193,10 @@ enum aspace_error daemon_stats(struct call *call)
     json_begin_object(w);
     write_uptime(call);
     write_connections(w, call->service);
+    write_bytes(w, call->service);
     write_requests(w, call->service);
     write_methods(w, call->service);
+    write_queues(w, call->service);
     write_audit(w, call->service->audit);
     write_spaces(w, &call->service->registry);
     json_end_object(w);

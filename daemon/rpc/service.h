@@ -45,6 +45,8 @@ struct service {
     uint64_t connections_refused;
     uint64_t connections_denied; /* of these, by who they are */
     uint64_t connections_open;
+    uint64_t bytes_received;
+    uint64_t bytes_sent;
     uint64_t messages;   /* whole ones read */
     uint64_t unreadable; /* of these, not JSON or no request: no method to count them under */
     struct method_stats methods[METHOD_COUNT];

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -212,6 +213,94 @@ class Audit(FolderCase):
             with Peer(daemon.path) as other:
                 return other.call("daemon.stats")["audit"]["lines"] == 4001
         self.eventually(drain, "every line read")
+
+
+def openmetrics_python():
+    """An interpreter that has the reference parser (Debian: python3-prometheus-client), or None."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        if os.path.exists(python) and subprocess.run([python, "-c", "import prometheus_client.openmetrics.parser"],
+                                                     stderr=subprocess.DEVNULL).returncode == 0:
+            return python
+    return None
+
+
+class Stats(FolderCase):
+    PARSE = ("import json, sys\nfrom prometheus_client.openmetrics.parser import text_string_to_metric_families as read\n"
+             "print(json.dumps([[f.name, f.type, [[s.name, s.labels, s.value] for s in f.samples]]"
+             " for f in read(sys.stdin.read())]))")
+
+    def openmetrics(self, daemon):
+        done = subprocess.run([ASPACECTL, "--socket", daemon.path, "stats", "--openmetrics"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=PATIENCE, encoding="utf-8")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
+    @unittest.skipUnless(openmetrics_python(), "there is no python3-prometheus-client")
+    def test_a_parser_that_is_not_ours_reads_the_counters_as_they_are(self):
+        daemon = self.daemon("--audit", self.path("audit"))
+        peer = self.peer(daemon)
+        peer.call("space.create", name="s", ram="1M")
+        for _ in range(7):
+            peer.call("area.map", space="s", size=hex(PAGE), flags="rw-", backing="eager")
+        with self.assertRaises(Refused):
+            peer.call("area.map", space="s", start="0x1", size=hex(PAGE), flags="rw-")
+        self.audit_lines(9)
+        done = subprocess.run([openmetrics_python(), "-c", self.PARSE], input=self.openmetrics(daemon),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        families = json.loads(done.stdout)
+        samples = {(name, json.dumps(labels, sort_keys=True)): value
+                   for _, _, list_of in families for name, labels, value in list_of}
+
+        def value(name, **labels):
+            return samples["aspaced_" + name, json.dumps(labels, sort_keys=True)]
+        self.assertEqual(value("request_duration_seconds_count", method="area.map"), 8)
+        self.assertEqual(value("request_errors_total", method="area.map"), 1)
+        self.assertGreater(value("request_duration_seconds_sum", method="area.map"), 0)
+        self.assertLessEqual(value("request_duration_seconds", method="area.map", quantile="0.5"),
+                             value("request_duration_seconds", method="area.map", quantile="0.999"))
+        self.assertEqual((value("spaces"), value("areas"), value("audit_lines_total")), (1, 7, 9))
+        self.assertEqual(value("frames", kind="total"), 256)
+        self.assertEqual(value("connections_open"), 2)
+        self.assertEqual(value("queues_requests"), 0)
+        self.assertEqual({kind for name, kind, _ in families if name == "aspaced_request_duration_seconds"}, {"summary"})
+
+    def test_bytes_are_counted_as_they_cross_the_socket(self):
+        peer = self.peer(self.daemon())
+        text = harness.request_text("daemon.ping") + "\n"
+        before = peer.call("daemon.stats")["bytes"]
+        sent = 0
+        for _ in range(3):
+            peer.send(text)
+            sent += len(peer.line()) + 1
+        after = peer.call("daemon.stats")["bytes"]
+        self.assertGreaterEqual(after["received"] - before["received"], 3 * len(text))
+        self.assertLess(after["received"] - before["received"], 3 * len(text) + 200)
+        self.assertGreaterEqual(after["sent"] - before["sent"], sent)
+        self.assertLess(after["sent"] - before["sent"], sent + 5000)
+
+    def test_requests_that_run_beside_the_loop_are_counted_while_they_do(self):
+        daemon = self.daemon()
+        peer, other = self.peer(daemon), self.peer(daemon)
+        peer.call("space.create", name="s", ram="4G")
+        for i in range(4):
+            peer.send(harness.request_text("area.map", {"space": "s", "size": "0x20000000", "flags": "rw-",
+                                                        "backing": "eager"}, i) + "\n")
+        seen = []
+
+        def busy():
+            seen.append(other.call("daemon.stats")["queues"])
+            return seen[-1]["requests"] > 1 and seen[-1]["spaces"] == 1
+        self.eventually(busy, "several requests for one space")
+        for _ in range(4):
+            self.assertIn("result", peer.reply())
+        self.assertEqual(other.call("daemon.stats")["queues"], {"spaces": 0, "requests": 0})
+
+    def test_two_forms_at_once_are_a_usage_error(self):
+        daemon = self.daemon()
+        done = subprocess.run([ASPACECTL, "--socket", daemon.path, "--json", "stats", "--openmetrics"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (2, b""))
 
 
 class Log(FolderCase):
