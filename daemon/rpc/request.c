@@ -273,11 +273,11 @@ void request_finish(struct call *call)
         registry_unreserve(&call->service->registry);
     }
     count(call);
+    audit_call(call);
     events_publish(call);
     monitor_publish(call);
     if (call->space && call->space->waits)
         waits_look(call->service, call->space);
     if (call->waits)
         waits_gone(call);
-    audit_call(call);
 }
