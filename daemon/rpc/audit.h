@@ -1,4 +1,4 @@
-/* The audit log: a line of JSON for every call of a method that changes something, also for one that was refused. Where
+/* The audit log: a line of JSON for every call of a method that changes something or makes a file, also for one that was refused. Where
  * the lines go is somebody else's (daemon/line_file.h). */
 #ifndef RPC_AUDIT_H
 #define RPC_AUDIT_H

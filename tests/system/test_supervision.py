@@ -86,6 +86,13 @@ class Audit(FolderCase):
         self.assertEqual({r["outcome"] for r in records}, {"ok"})
         self.assertEqual(records[2]["params"], ["s", "0x4000000", "rw-"])
 
+    def test_a_call_that_makes_a_file_has_its_line(self):
+        peer = self.peer(self.daemon("--audit", self.path("audit")))
+        peer.call("space.create", name="s", ram="1M")
+        peer.call("page.export", space="s", path=self.path("ram"))
+        record = self.audit_lines(2)[1]
+        self.assertEqual((record["method"], record["params"]["path"]), ("page.export", self.path("ram")))
+
     def test_line_ends_between_the_params_do_not_end_the_line(self):
         peer = self.peer(self.daemon("--audit", self.path("audit")))
         peer.send(harness.header_framed('{"jsonrpc":"2.0","id":1,"method":"space.create","params":{\r\n\t"name":\n"s"}}'))
