@@ -105,12 +105,11 @@ static void test_a_tracer_killed_at_any_call_leaves_its_target_whole(void **stat
 static void test_a_tracer_killed_at_any_moment_leaves_its_target_whole(void **state)
 {
     unsigned seed = (unsigned)time(NULL);
-    const char *rounds = getenv("TEST_KILL_ROUNDS");
 
     (void)state;
     print_message("seed %u\n", seed);
     srand(seed);
-    for (int round = 0; round < (rounds ? atoi(rounds) : 60); round++) {
+    for (int round = 0; round < 60 * rounds(); round++) {
         struct victim v = victim_start(kinds[round % 3], NULL);
         int ready[2];
         char byte;

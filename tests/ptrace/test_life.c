@@ -27,7 +27,8 @@ static void test_a_target_that_execs_all_the_time_is_followed(void **state)
     int edits = 0, execs = 0;
 
     (void)state;
-    for (uint64_t until = now_ms() + 20000; now_ms() < until && (edits < 50 || execs < 10);) {
+    for (uint64_t until = now_ms() + 20000 * (uint64_t)rounds();
+         now_ms() < until && (edits < 50 * rounds() || execs < 10 * rounds());) {
         enum aspace_error error = tracer_begin(t, edits % 2 ? TRACER_ALL_THREADS : TRACER_ONE_THREAD, &why);
         struct remote_call calls[8];
         for (int i = 0; i < 8; i++)
@@ -47,8 +48,8 @@ static void test_a_target_that_execs_all_the_time_is_followed(void **state)
             must(tracer_follow(t, &why), &why);
         }
     }
-    assert_true(edits >= 50);
-    assert_true(execs >= 10);
+    assert_true(edits >= 50 * rounds());
+    assert_true(execs >= 10 * rounds());
     tracer_close(t, false);
     victim_end(&v);
 }
@@ -56,14 +57,14 @@ static void test_a_target_that_execs_all_the_time_is_followed(void **state)
 static void test_a_target_killed_at_any_moment_is_gone_and_nothing_hangs(void **state)
 {
     (void)state;
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < 30 * rounds(); i++) {
         struct victim v = victim_start("threads", i % 3 ? "4count" : "16churn");
         struct tracer *t = open_tracer(v.pid);
         struct refusal why = {0};
         enum aspace_error error = ASPACE_OK;
         pid_t killer = fork();
         if (killer == 0) {
-            usleep((unsigned)(i * 311));
+            usleep((unsigned)(i % 30 * 311));
             kill(v.pid, SIGKILL);
             _exit(0);
         }
@@ -418,6 +419,57 @@ static void test_a_frozen_target_is_given_up_at_the_deadline_and_edited_later(vo
     rmdir(folder);
 }
 
+/* On a thread of its own: makes a call that lasts half a second, in a target that freezes meanwhile. */
+static void *call_while_it_freezes(void *argument)
+{
+    struct spent *s = argument;
+    struct remote_call wait = {.number = SYS_poll, .args = {0, 0, 500}};
+
+    s->error = tracer_adopt(s->t, &s->why); /* the timer and the attached threads are this thread's */
+    if (!s->error)
+        s->error = tracer_begin(s->t, TRACER_ONE_THREAD, &s->why);
+    if (!s->error)
+        s->error = tracer_call(s->t, &wait, 1, &s->why);
+    return NULL;
+}
+
+static void test_a_call_broken_off_by_a_freeze_leaves_the_target_whole(void **state)
+{
+    static const char folder[] = "/sys/fs/cgroup/freezer/aspaced-test2";
+    struct victim v;
+    char text[16];
+    pthread_t thread;
+    struct refusal why;
+
+    (void)state;
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
+        print_message("no cgroup freezer to be had: left out\n");
+        skip();
+    }
+    v = victim_start("registers", NULL);
+    struct spent s = {.pid = v.pid, .t = open_tracer(v.pid)};
+    edit_once(s.t, TRACER_ONE_THREAD);
+    tracer_set_deadline(s.t, 200);
+    snprintf(text, sizeof(text), "%d", (int)v.pid);
+    assert_true(write_file(folder, "cgroup.procs", text));
+    assert_int_equal(pthread_create(&thread, NULL, call_while_it_freezes, &s), 0);
+    sleep_ms(60);
+    assert_true(write_file(folder, "freezer.state", "FROZEN"));
+    pthread_join(thread, NULL);
+    assert_true(write_file(folder, "freezer.state", "THAWED"));
+    assert_int_equal(s.error, ASPACE_TIMEOUT);
+    assert_true(tracer_spent(s.t));
+    must(tracer_adopt(s.t, &why), &why);
+    tracer_set_deadline(s.t, 3000);
+    for (int i = 0; i < 10; i++)
+        edit_once(s.t, i % 2 ? TRACER_ALL_THREADS : TRACER_ONE_THREAD);
+    sleep_ms(600);
+    edit_once(s.t, TRACER_ONE_THREAD);
+    tracer_close(s.t, false);
+    victim_end(&v);
+    rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -434,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_a_cancelled_transaction_ends_early),
         cmocka_unit_test(test_a_call_that_blocks_is_given_up_and_the_target_goes_on),
         cmocka_unit_test(test_a_frozen_target_is_given_up_at_the_deadline_and_edited_later),
+        cmocka_unit_test(test_a_call_broken_off_by_a_freeze_leaves_the_target_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

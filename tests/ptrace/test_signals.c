@@ -52,11 +52,12 @@ static void test_no_register_flag_or_red_zone_is_changed(void **state)
 
 /* ---- Storms ---- */
 
-#define STORM 3000
+#define STORM_LENGTH 3000 /* signals; TEST_PTRACE_ROUNDS times as many */
 
 struct storm {
     pid_t pid;
     int number;
+    int length;
     int pace_us;
     atomic_int sent;
     pthread_t thread;
@@ -67,7 +68,7 @@ static void *send_storm(void *argument)
     struct storm *storm = argument;
     struct timespec pause = {.tv_nsec = storm->pace_us * 1000L};
 
-    for (int i = 0; i < STORM; i++) {
+    for (int i = 0; i < storm->length; i++) {
         union sigval value = {.sival_int = i};
         while (sigqueue(storm->pid, storm->number, value) != 0 && errno == EAGAIN)
             sched_yield();
@@ -83,11 +84,11 @@ static void weather_storm(const char *what, const char *argument)
 {
     struct victim v = victim_start(what, argument);
     struct tracer *t = open_tracer(v.pid);
-    struct storm storm = {.pid = v.pid, .number = SIGRTMIN, .pace_us = 20};
+    struct storm storm = {.pid = v.pid, .number = SIGRTMIN, .pace_us = 20, .length = STORM_LENGTH * rounds()};
     char wanted[32];
 
     assert_int_equal(pthread_create(&storm.thread, NULL, send_storm, &storm), 0);
-    while (atomic_load(&storm.sent) < STORM) {
+    while (atomic_load(&storm.sent) < storm.length) {
         edit_once(t, TRACER_ONE_THREAD);
         assert_true(run_batch(t));
     }
@@ -96,7 +97,7 @@ static void weather_storm(const char *what, const char *argument)
     tracer_close(t, false);
     close(v.in);
     v.in = -1;
-    snprintf(wanted, sizeof(wanted), "%d", STORM);
+    snprintf(wanted, sizeof(wanted), "%d", storm.length);
     victim_expect(&v, wanted);
     victim_end(&v);
 }
@@ -114,6 +115,37 @@ static void test_a_blocked_call_is_interrupted_by_handlers_alone(void **state)
     (void)state;
     weather_storm("interrupted", "plain");
     weather_storm("interrupted", "restart");
+}
+
+/* Call `at` of the batch sends the target a signal: it comes between that call and the next. */
+static void test_a_signal_at_every_boundary_of_a_batch_is_delivered_and_the_batch_goes_on(void **state)
+{
+    struct victim v = victim_start("interrupted", "restart");
+    struct tracer *t = open_tracer(v.pid);
+    struct refusal why;
+    char wanted[32];
+
+    (void)state;
+    for (size_t at = 0; at < BATCH; at++) {
+        struct remote_call calls[BATCH];
+        for (size_t i = 0; i < BATCH; i++)
+            calls[i] = (struct remote_call){.number = SYS_getpid};
+        calls[at] =
+            (struct remote_call){.number = SYS_tgkill, .args = {(uint64_t)v.pid, (uint64_t)v.pid, (uint64_t)SIGRTMIN}};
+        must(tracer_begin(t, TRACER_ONE_THREAD, &why), &why);
+        must(tracer_call(t, calls, BATCH, &why), &why);
+        tracer_end(t);
+        for (size_t i = 0; i < BATCH; i++) {
+            assert_true(calls[i].done);
+            assert_int_equal(calls[i].result, i == at ? 0 : v.pid);
+        }
+    }
+    tracer_close(t, false);
+    close(v.in);
+    v.in = -1;
+    snprintf(wanted, sizeof(wanted), "%d", BATCH);
+    victim_expect(&v, wanted);
+    victim_end(&v);
 }
 
 static void test_sigtrap_is_never_made_and_never_eaten(void **state)
@@ -240,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_no_register_flag_or_red_zone_is_changed),
         cmocka_unit_test(test_a_storm_of_signals_arrives_whole_and_in_order),
         cmocka_unit_test(test_a_blocked_call_is_interrupted_by_handlers_alone),
+        cmocka_unit_test(test_a_signal_at_every_boundary_of_a_batch_is_delivered_and_the_batch_goes_on),
         cmocka_unit_test(test_sigtrap_is_never_made_and_never_eaten),
         cmocka_unit_test(test_a_target_that_blocks_every_signal_runs_batches_too),
         cmocka_unit_test(test_sigterm_ends_a_target_in_the_midst_of_edits),

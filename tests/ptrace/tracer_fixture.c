@@ -134,6 +134,13 @@ void edit_once(struct tracer *t, enum tracer_scope scope)
     tracer_end(t);
 }
 
+int rounds(void)
+{
+    const char *text = getenv("TEST_PTRACE_ROUNDS");
+
+    return text ? atoi(text) : 1;
+}
+
 uint64_t now_ms(void)
 {
     struct timespec now;

@@ -43,6 +43,9 @@ int64_t call_in(struct tracer *t, long number, uint64_t a, uint64_t b, uint64_t 
 /* Waits for the state letter of proc(5). */
 void wait_for_state(pid_t pid, char wanted);
 
+/* How many times as long as usual the storms are to be: TEST_PTRACE_ROUNDS, 1 without it. */
+int rounds(void);
+
 uint64_t now_ms(void);
 void sleep_ms(unsigned ms);
 /* The whole of /proc/PID/NAME as a string to be freed. */
