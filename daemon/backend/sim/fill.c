@@ -155,6 +155,7 @@ static enum aspace_error fill_leaf(const struct filler *f, uint64_t table, uint6
             return f->strict && level == f->level ? refuse_no_run(f, level) : ASPACE_OK;
     }
     *ret_done = true;
+    f->sim->frames.ram->large = true;
     sim_table(f->sim, table)[arch_index(page, level)] = arch_address(f->sim->arch, frame) | f->bits[level];
     frames_add_live(&f->sim->frames, table, 1);
     return ASPACE_OK;

@@ -40,6 +40,7 @@ struct ram {
     uint64_t stale_first; /* they lie in [stale_first, stale_end) */
     uint64_t stale_end;
     struct frames *spaces; /* that have this RAM */
+    bool large;            /* a large leaf was ever made in one of them: edits look for one to break */
     size_t space_count;
 };
 

@@ -168,6 +168,8 @@ static enum aspace_error split_at(struct sim *sim, uint64_t page, struct refusal
 
 enum aspace_error sim_split_ends(struct sim *sim, struct range range, struct refusal *why)
 {
+    if (!sim->frames.ram->large)
+        return ASPACE_OK;
     return split_at(sim, range.start, why) ? why->code : split_at(sim, range.end, why);
 }
 
@@ -313,7 +315,9 @@ static enum aspace_error cut_pages(const struct cutter *c, uint64_t table, struc
         return c->why->code;
     if (c->mode == CUT_FREE)
         sim_release(c->sim, &entries[index], count, 1);
-    memset(&entries[index], 0, count * sizeof(*entries));
+    entries[index] = 0;
+    if (count > 1)
+        memset(&entries[index], 0, count * sizeof(*entries));
     frames_add_live(&c->sim->frames, table, -(int)live);
     return ASPACE_OK;
 }
