@@ -124,7 +124,7 @@ static void test_a_zombie_is_refused(void **state)
     if (pid == 0)
         _exit(0);
     wait_for_state(pid, 'Z');
-    check_refused(pid, ASPACE_TARGET_GONE, "has exited");
+    check_refused(pid, ASPACE_TARGET_GONE, "exit");
     waitpid(pid, NULL, 0);
 }
 

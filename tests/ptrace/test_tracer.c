@@ -153,6 +153,43 @@ static void test_a_trampoline_that_the_target_unmaps_is_mapped_again(void **stat
     victim_end(&v);
 }
 
+static void test_what_is_in_the_trampolines_place_is_left_alone(void **state)
+{
+    struct victim v = victim_start("sleeper", NULL);
+    struct tracer *t = open_tracer(v.pid);
+    struct refusal why;
+
+    (void)state;
+    edit_once(t, TRACER_ONE_THREAD);
+    struct range own = tracer_own_pages(t);
+    tracer_close(t, false);
+    for (uint64_t page = own.start; page < own.end; page += 3) {
+        t = open_tracer(v.pid);
+        must(tracer_begin(t, TRACER_ONE_THREAD, &why), &why);
+        struct range second = tracer_own_pages(t);
+        /* The next place down, where a second tracer's pages would go. */
+        int64_t at = call_in(t, SYS_mmap, page_addr(second.start - 16) + page_addr(page - own.start), 4096, PROT_READ,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0);
+        tracer_end(t);
+        assert_true(at > 0);
+        struct tracer *other = open_tracer(v.pid);
+        edit_once(other, TRACER_ONE_THREAD);
+        assert_false(range_has_page(tracer_own_pages(other), page_of((uint64_t)at)));
+        assert_true(tracer_own_pages(other).start < second.start - 16);
+        tracer_close(other, false);
+        edit_once(t, TRACER_ONE_THREAD);
+        tracer_close(t, false);
+        char byte;
+        t = open_tracer(v.pid);
+        must(tracer_read(t, (uint64_t)at, &byte, 1, &why), &why);
+        must(tracer_begin(t, TRACER_ONE_THREAD, &why), &why);
+        assert_int_equal(call_in(t, SYS_munmap, (uint64_t)at, 4096, 0, 0, 0, 0), 0);
+        tracer_end(t);
+        tracer_close(t, false);
+    }
+    victim_end(&v);
+}
+
 static void test_memory_that_is_not_there_is_named(void **state)
 {
     struct victim v = victim_start("sleeper", NULL);
@@ -233,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_a_string_is_a_path_for_the_target),
         cmocka_unit_test(test_after_the_close_there_is_no_trace),
         cmocka_unit_test(test_a_trampoline_that_the_target_unmaps_is_mapped_again),
+        cmocka_unit_test(test_what_is_in_the_trampolines_place_is_left_alone),
         cmocka_unit_test(test_memory_that_is_not_there_is_named),
         cmocka_unit_test(test_a_spawned_target_stands_at_its_first_instruction),
         cmocka_unit_test(test_a_spawned_target_is_killed_on_demand),

@@ -118,12 +118,17 @@ bool process_survives(struct tracer *t)
 
 enum aspace_error process_refuse_gone(struct tracer *t, struct refusal *why)
 {
-    if (tracer_fate(t) == TRACER_EXECED)
-        return refuse(why, ASPACE_TARGET_GONE, SUBJECT " replaced its image by exec", (int)t->pid);
-    if (process_alive(t))
-        return refuse(why, ASPACE_TARGET_GONE, SUBJECT " is about to exit, or to replace its image by exec",
-                      (int)t->pid);
-    return refuse(why, ASPACE_TARGET_GONE, SUBJECT " has exited", (int)t->pid);
+    if (tracer_fate(t) == TRACER_EXECED) {
+        refuse(why, ASPACE_TARGET_GONE, SUBJECT " replaced its image by exec", (int)t->pid);
+        why->hint = "space.sync goes on with the new image";
+    } else if (process_alive(t)) {
+        refuse(why, ASPACE_TARGET_GONE, SUBJECT " is about to exit, or to replace its image by exec", (int)t->pid);
+        why->hint = "ask again: it is gone then, or another image";
+    } else {
+        refuse(why, ASPACE_TARGET_GONE, SUBJECT " has exited", (int)t->pid);
+        why->hint = "destroy the space: nothing is left of the process";
+    }
+    return why->code;
 }
 
 pid_t process_living_thread(const struct tracer *t)

@@ -168,6 +168,8 @@ static enum aspace_error complete(struct tracer *t, uint64_t entry, uint64_t add
         {.number = SYS_madvise,
          .args = {addr + TRAMPOLINE_SIZE, DATA_PAGES * (uint64_t)ASPACE_PAGE_SIZE, MADV_DONTFORK}},
     };
+    struct remote_call undo = {.number = SYS_munmap,
+                               .args = {addr + TRAMPOLINE_SIZE, DATA_PAGES * (uint64_t)ASPACE_PAGE_SIZE}};
 
     t->block_known = false;
     t->trampoline = addr;
@@ -179,7 +181,7 @@ static enum aspace_error complete(struct tracer *t, uint64_t entry, uint64_t add
         if (!remote_call_failed(&setup[i]))
             continue;
         *ret_taken = setup[i].result == -EEXIST;
-        if (unmap_code(t, entry, why))
+        if ((i == 2 && remote_call_at(t, addr + t->layout.call, &undo, why)) || unmap_code(t, entry, why))
             return why->code;
         return *ret_taken ? ASPACE_OK : refuse_map(t, setup[i].result, why);
     }
@@ -198,8 +200,9 @@ static enum aspace_error install(struct tracer *t, struct refusal *why)
         if (remote_call_at(t, entry, &map, why))
             return why->code;
         if (is_mapped(&map)) {
-            if (complete(t, entry, place, why, &taken) || !taken)
-                return why->code;
+            enum aspace_error error = complete(t, entry, place, why, &taken);
+            if (error || !taken)
+                return error;
             continue;
         }
         if (map.result != -EEXIST && map.result != -EPERM) /* EPERM: below vm.mmap_min_addr */
@@ -212,7 +215,6 @@ enum aspace_error trampoline_ready(struct tracer *t, struct refusal *why)
 {
     unsigned char found[TRAMPOLINE_CODE_MAX];
 
-    *why = (struct refusal){0};
     if (t->trampoline == 0)
         return install(t, why);
     if (!tracer_read(t, t->trampoline, found, t->layout.size, why) && memcmp(t->code, found, t->layout.size) == 0)
@@ -225,7 +227,6 @@ enum aspace_error trampoline_ready(struct tracer *t, struct refusal *why)
     }
     t->trampoline = 0; /* the target unmapped or overwrote it */
     t->block_known = false;
-    *why = (struct refusal){0};
     return install(t, why);
 }
 
