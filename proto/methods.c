@@ -474,6 +474,16 @@ const struct notification notifications[] = {
     [NOTIFY_MONITOR_LOST] = {"monitor.lost", "A monitor that did not read lost requests", FIELDS(monitor_lost_fields)},
 };
 
+/* ---- clones ---- */
+
+static const struct param_spec clone_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 2, NULL, NULL, "the new space's name"},
+    {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "a text of yours to keep with it"},
+};
+static const enum aspace_error clone_errors[] = {ASPACE_ALREADY_EXISTS, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY,
+                                                 ASPACE_UNSUPPORTED,    LIVE_ERRORS,      0};
+
 /* ---- The table ---- */
 
 /* An edit of areas: alone, or as an operation of space.apply. */
@@ -496,6 +506,11 @@ const struct method methods[] = {
     [METHOD_SPACE_CREATE] = {METHOD(SPACE_CREATE), .summary = "Make an empty space",
                              .traits = METHOD_MUTATES | METHOD_RETURNS_SPACE | METHOD_MAKES_SPACE,
                              PARAMS(create_params), .errors = create_errors, .verb = "create"},
+    [METHOD_SPACE_CLONE] = {METHOD(SPACE_CLONE),
+                            .summary = "Make a space with the same areas and contents, copied when written to",
+                            .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_RETURNS_SPACE | METHOD_MAKES_SPACE |
+                                      METHOD_BY_SPACE,
+                            PARAMS(clone_params), .errors = clone_errors, .verb = "clone"},
     [METHOD_SPACE_DESTROY] = {METHOD(SPACE_DESTROY), .summary = "End a space and all that is in it",
                               .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_ENDS_SPACE | METHOD_BY_SPACE |
                                         METHOD_UNSYNCED,

@@ -16,6 +16,7 @@
     X(DAEMON_WAIT, "daemon.wait")                                                                                      \
     X(DAEMON_SHUTDOWN, "daemon.shutdown")                                                                              \
     X(SPACE_CREATE, "space.create")                                                                                    \
+    X(SPACE_CLONE, "space.clone")                                                                                      \
     X(SPACE_DESTROY, "space.destroy")                                                                                  \
     X(SPACE_CLEAR, "space.clear")                                                                                      \
     X(SPACE_LIST, "space.list")                                                                                        \

@@ -51,7 +51,8 @@ struct frame_counts {
     uint64_t used; /* data + tables */
     uint64_t data;
     uint64_t tables;
-    uint64_t shared; /* data frames mapped by more than one space */
+    uint64_t shared; /* data frames of that RAM that more than one space has */
+    uint64_t in_ram; /* frames of that RAM in use by all spaces that have it, each once */
 };
 
 /* RAM written to a file. */
@@ -136,6 +137,9 @@ struct backend_ops {
     /* Whether an access in `area` goes through, a demand fill included. Changes nothing. */
     bool (*allows)(struct backend *backend, const struct area *area, enum aspace_access kind, enum aspace_mode mode);
     enum aspace_error (*walk)(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret);
+    /* A backend with the same contents, which share what is not written to from then on: they are a family. NoMemory,
+     * Busy if the family is full. */
+    enum aspace_error (*clone)(struct backend *backend, struct refusal *why, struct backend **ret);
     /* Writes RAM, page tables and all, to a new file at the absolute `path`, whose offsets are physical addresses, mode
      * 0600. AlreadyExists if there is something; after any other refusal there is no such file, either. */
     enum aspace_error (*export)(struct backend *backend, const char *path, struct refusal *why, struct export *ret);

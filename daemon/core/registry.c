@@ -88,3 +88,13 @@ void registry_remove(struct registry *registry, struct space *space)
     registry->count--;
     memmove(&registry->spaces[i], &registry->spaces[i + 1], (registry->count - i) * sizeof(*registry->spaces));
 }
+
+bool registry_has_ram_first(const struct registry *registry, size_t i)
+{
+    const struct space_family *family = registry->spaces[i]->family;
+
+    for (size_t j = 0; family && j < i; j++)
+        if (registry->spaces[j]->family == family)
+            return false;
+    return true;
+}

@@ -27,6 +27,9 @@ void registry_unreserve(struct registry *registry);
 /* Adds a space in the place that was kept for it; the registry owns it. Cannot fail. */
 void registry_add(struct registry *registry, struct space *space);
 
+/* Whether the RAM of spaces[i] is not that of a space before it, too: for sums over what is in RAM. */
+bool registry_has_ram_first(const struct registry *registry, size_t i);
+
 /* Takes it out; the caller owns it. */
 void registry_remove(struct registry *registry, struct space *space);
 

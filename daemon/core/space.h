@@ -55,6 +55,11 @@ enum aspace_error space_create(const struct space_options *options, struct backe
                                struct space **ret);
 void space_destroy(struct space *space);
 
+/* A space of that name with the same areas, tags and contents, in a family with `space`; injected faults stay where they
+ * are, and generations begin anew. Unsupported if the backend cannot, NoMemory, Busy. space_clone.c */
+enum aspace_error space_clone(struct space *space, const char *name, const char *tag, struct refusal *why,
+                              struct space **ret);
+
 /* One member less; frees the family after the last one. NULL is allowed. */
 void space_family_leave(struct space_family *family);
 

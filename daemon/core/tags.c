@@ -17,6 +17,32 @@ void tags_free(struct tags *tags)
     *tags = (struct tags){0};
 }
 
+enum aspace_error tags_copy(const struct tags *from, struct tags *to, struct refusal *why)
+{
+    if (!from->capacity)
+        return ASPACE_OK;
+    *to = (struct tags){.count = from->count, .capacity = from->capacity, .lowest = from->lowest};
+    to->texts = calloc(from->capacity, sizeof(*to->texts));
+    to->slots = malloc((size_t)from->capacity * 2 * sizeof(*to->slots));
+    if (!to->texts || !to->slots) {
+        to->capacity = 0; /* of which there is nothing to free */
+        goto fail;
+    }
+    memcpy(to->slots, from->slots, (size_t)from->capacity * 2 * sizeof(*to->slots));
+    for (uint32_t i = 0; i < from->capacity; i++) {
+        if (!from->texts[i])
+            continue;
+        to->texts[i] = malloc(strlen(from->texts[i]) + 1);
+        if (!to->texts[i])
+            goto fail;
+        strcpy(to->texts[i], from->texts[i]);
+    }
+    return ASPACE_OK;
+fail:
+    tags_free(to);
+    return refuse_no_memory(why);
+}
+
 /* FNV-1a. */
 static uint32_t hash(const char *text)
 {

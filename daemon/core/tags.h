@@ -17,6 +17,9 @@ struct tags {
 /* An empty table: {0}. */
 void tags_free(struct tags *tags);
 
+/* The same texts under the same ids, in an empty table. NoMemory, and it stays empty. */
+enum aspace_error tags_copy(const struct tags *from, struct tags *to, struct refusal *why);
+
 /* The id of `text`, which is copied if it is new. When the table is full, texts that no area of `map` carries go
  * first. NoMemory. */
 enum aspace_error tags_intern(struct tags *tags, const struct area_map *map, const char *text, struct refusal *why,

@@ -53,7 +53,8 @@ void write_error_details(struct json_writer *out, const struct refusal *why, con
 call_handler rpc_discover, daemon_ping, daemon_info, daemon_stats, daemon_wait, daemon_shutdown;
 call_handler events_subscribe, events_unsubscribe, monitor_start, monitor_stop;
 call_handler space_resume, space_sync_method;
-call_handler space_create_method, space_destroy_method, space_clear_method, space_list, space_info, space_check_method;
+call_handler space_create_method, space_clone_method, space_destroy_method, space_clear_method, space_list, space_info,
+    space_check_method;
 call_handler area_map_method, area_unmap, area_protect, area_shrink, area_split, area_merge, area_find, area_find_free,
     area_overlaps, area_list, area_move, space_apply;
 call_handler inject_set, inject_clear, inject_list;

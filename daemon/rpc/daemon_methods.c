@@ -139,11 +139,13 @@ static void write_spaces(struct json_writer *w, const struct registry *registry)
         struct space_summary one = space_seen(registry->spaces[i]);
 
         areas += one.areas;
-        sum.total += one.frames.total;
-        sum.used += one.frames.used;
+        if (registry_has_ram_first(registry, i)) {
+            sum.total += one.frames.total;
+            sum.used += one.frames.in_ram;
+            sum.shared += one.frames.shared;
+        }
         sum.data += one.frames.data;
         sum.tables += one.frames.tables;
-        sum.shared += one.frames.shared;
     }
     write_count(w, "spaces", registry->count);
     write_count(w, "areas", areas);

@@ -29,7 +29,7 @@ enum aspace_error quota_check_ram(struct call *call, uint64_t ram)
     for (size_t i = 0; i < registry->count; i++) {
         uint64_t taken = space_seen(registry->spaces[i]).frames.total * ASPACE_PAGE_SIZE;
 
-        if (registry->spaces[i]->owner == call->who.uid)
+        if (registry->spaces[i]->owner == call->who.uid && registry_has_ram_first(registry, i))
             left -= taken < left ? taken : left;
     }
     if (ram <= left)

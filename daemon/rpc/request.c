@@ -18,6 +18,7 @@ static call_handler *const handlers[METHOD_COUNT] = {
     [METHOD_DAEMON_STATS] = daemon_stats,
     [METHOD_DAEMON_SHUTDOWN] = daemon_shutdown,
     [METHOD_SPACE_CREATE] = space_create_method,
+    [METHOD_SPACE_CLONE] = space_clone_method,
     [METHOD_SPACE_DESTROY] = space_destroy_method,
     [METHOD_SPACE_CLEAR] = space_clear_method,
     [METHOD_SPACE_LIST] = space_list,

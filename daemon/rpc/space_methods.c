@@ -58,6 +58,17 @@ enum aspace_error space_create_method(struct call *call)
     return ASPACE_OK;
 }
 
+enum aspace_error space_clone_method(struct call *call)
+{
+    struct space_summary summary;
+
+    if (space_clone(call->space, call_text(call, PARAM_NAME), call_text(call, PARAM_TAG), &call->why, &call->made))
+        return call->why.code;
+    summary = space_summarize(call->made);
+    write_space(call->out, call->made, &summary);
+    return ASPACE_OK;
+}
+
 enum aspace_error space_destroy_method(struct call *call)
 {
     space_destroy(call->space);

@@ -30,6 +30,7 @@
  * (arch/arm64/include/asm/pgtable-prot.h), one marks a frame that the area does not own. */
 #define WRITTEN (UINT64_C(1) << 55)
 #define SPECIAL (UINT64_C(1) << 56)
+#define SHARED  (UINT64_C(1) << 58) /* one that other spaces may have too */
 
 /* An invalid descriptor is software's but for bit 0. This bit, with AP2, keeps it from being 0. */
 #define NO_ACCESS (UINT64_C(1) << 57)
@@ -157,6 +158,8 @@ const struct arch arch_aarch64 = {
     .flags = VALID | PAGE | ATTR | AP1 | AP2 | SH_INNER | NG | DBM | PXN | UXN | WRITTEN | NO_ACCESS,
     .used = AF | AP2 | WRITTEN,
     .special = SPECIAL,
+    .shared = SHARED,
+    .writable = DBM,
     .written_clears = AP2,
     .written_kept = WRITTEN,
     .encode = encode,

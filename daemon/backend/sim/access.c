@@ -150,6 +150,7 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
     struct walk walk;
     uint32_t code;
     bool filled;
+    bool copied;
 
     if (!arch_translates(arch, addr))
         return fault(addr, arch->code(FAULT_UNTRANSLATED, arch->levels, kind, mode), "noncanonical", ret);
@@ -159,6 +160,13 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
     if (walk.has_pa) {
         if (walk_allows(arch, &walk, kind, mode))
             return hit(sim, &walk, kind, ASPACE_OUTCOME_HIT, why, ret);
+        if (kind == ASPACE_ACCESS_WRITE && area && sim_op_allows(backend, area, kind, mode)) {
+            if (sim_unshare(sim, area, page_of(addr), why, &copied))
+                return why->code;
+            walk_tables(sim, addr, &walk);
+            if (copied && walk_allows(arch, &walk, kind, mode))
+                return hit(sim, &walk, kind, ASPACE_OUTCOME_COPIED, why, ret);
+        }
         return fault(addr, code, "protection", ret);
     }
     if (!area)
@@ -214,9 +222,11 @@ enum aspace_error sim_op_prepare_write(struct backend *backend, const struct are
 {
     struct sim *sim = sim_of(backend);
     bool filled;
+    bool copied;
 
     for (uint64_t page = page_of(addr); page <= page_of(addr + (size - 1)); page++)
-        if (sim_fill(sim, area, page, why, &filled) || check_writable(sim, area, page, why))
+        if (sim_fill(sim, area, page, why, &filled) || check_writable(sim, area, page, why) ||
+            sim_unshare(sim, area, page, why, &copied))
             return why->code;
     return ASPACE_OK;
 }

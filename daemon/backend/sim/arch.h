@@ -46,6 +46,10 @@ struct arch {
     uint64_t flags;
     uint64_t used;
     uint64_t special;
+    /* A frame that other spaces may have as well: `shared` is a bit that hardware leaves alone, and `writable` what a
+     * leaf then goes without, with written_clears set. */
+    uint64_t shared;
+    uint64_t writable;
     uint64_t table_used; /* what hardware sets in an entry that leads to a table */
     /* Where hardware marks a page as written to by clearing a bit of `flags`: that bit, and the bit that keeps the mark
      * while the page is not writable. Else 0. */
@@ -116,6 +120,14 @@ static inline uint64_t arch_span(unsigned level)
 static inline uint64_t arch_leaf_size(unsigned level)
 {
     return arch_span(level) << ASPACE_PAGE_BITS;
+}
+
+/* `leaf` as one whose frame is shared: what it was, but that no write goes through. */
+static inline uint64_t arch_share(const struct arch *arch, uint64_t leaf)
+{
+    uint64_t kept = ~leaf & arch->written_clears ? arch->written_kept : 0;
+
+    return (leaf & ~arch->writable) | arch->written_clears | kept | arch->shared;
 }
 
 #endif

@@ -78,11 +78,13 @@ static uint64_t canonical_page(const struct checker *c, uint64_t page)
 static void check_leaf_in(struct checker *c, uint64_t entry, unsigned level, uint64_t addr, const struct area *area)
 {
     const struct arch *arch = c->sim->arch;
-    uint64_t rest = arch->address | arch->used | arch->special;
+    uint64_t rest = arch->address | arch->used | arch->special | arch->shared;
+    uint64_t flagged = arch->encode(area->attr.flags, level);
     bool linear = area->attr.backing == ASPACE_BACKING_LINEAR;
 
-    if ((entry & ~rest) != (arch->encode(area->attr.flags, level) & ~rest) ||
-        entry != sim_reflag(arch, entry, level, area->attr.flags))
+    if (entry & arch->shared)
+        flagged = arch_share(arch, flagged);
+    if ((entry & ~rest) != (flagged & ~rest) || entry != sim_reflag(arch, entry, level, area->attr.flags))
         problem(c, "the entry for " ADDR " is " ADDR ", which is not what the area's flags say", addr, entry);
     if (linear != !!(entry & arch->special))
         problem(c, "the entry for " ADDR " is %smarked as a fixed address, and the area is %slinear", addr,
@@ -109,9 +111,14 @@ static void check_leaf(struct checker *c, uint64_t entry, unsigned level, uint64
         }
         check_leaf_in(c, entry, level, page_addr(page), &area);
     }
-    for (uint64_t i = 0; i < arch_span(level) && !(entry & c->sim->arch->special); i++)
+    for (uint64_t i = 0; i < arch_span(level) && !(entry & c->sim->arch->special); i++) {
+        if (frame + i < c->sim->frames.total && frames_is_shared(&c->sim->frames, frame + i) &&
+            !(entry & c->sim->arch->shared))
+            problem(c, "frame " ADDR " is shared, and a write for " ADDR " goes through to it", page_addr(frame + i),
+                    page_addr(page + i));
         if (!note_frame(c, frame + i, FRAME_DATA, page_addr(page + i)))
             return;
+    }
 }
 
 /* Whether an entry of a level above 1 is a leaf as the architecture has them. */

@@ -131,6 +131,18 @@ static void note_stale(struct ram *ram, uint64_t first, uint64_t count, uint64_t
         trim(ram);
 }
 
+/* ---- Counts, read also while another thread has the family: for a summary ---- */
+
+static void change_used(struct ram *ram, int64_t more)
+{
+    __atomic_store_n(&ram->used, ram->used + (uint64_t)more, __ATOMIC_RELAXED);
+}
+
+static void change_shared(struct ram *ram, int64_t more)
+{
+    __atomic_store_n(&ram->shared, ram->shared + (uint64_t)more, __ATOMIC_RELAXED);
+}
+
 /* ---- Taking ---- */
 
 static void clean(struct ram *ram, uint64_t first, uint64_t count)
@@ -168,7 +180,7 @@ static void hand_out(struct frames *frames, enum frame_kind kind, uint64_t first
     if (any_dirty(ram, first, count))
         clean(ram, first, count);
     memset(ram->state + first, (int)kind, count);
-    ram->used += count;
+    change_used(ram, (int64_t)count);
     if (first + count > ram->fresh)
         ram->fresh = first + count;
     if (kind == FRAME_TABLE)
@@ -260,7 +272,7 @@ static void take_back_one(struct ram *ram, uint64_t frame)
 /* Frames whose state says already that they are free. */
 static void take_back(struct ram *ram, uint64_t first, uint64_t count, uint64_t dirty)
 {
-    ram->used -= count;
+    change_used(ram, -(int64_t)count);
     if (count == 1)
         take_back_one(ram, first);
     else if (count)
@@ -327,7 +339,7 @@ static void give_odd(struct frames *frames, uint64_t frame)
     if (--frames->note[frame])
         return;
     frames->state[frame] &= (uint8_t)~FRAME_SHARED;
-    frames->ram->shared--;
+    change_shared(frames->ram, -1);
 }
 
 void frames_give_run(struct frames *frames, uint64_t first, uint64_t count)
@@ -376,6 +388,6 @@ void frames_share_run(struct frames *frames, uint64_t first, uint64_t count)
         state[i] |= FRAME_SHARED;
         newly += !shared;
     }
-    frames->ram->shared += newly;
+    change_shared(frames->ram, (int64_t)newly);
     frames->data += count;
 }

@@ -10,6 +10,7 @@ enum undo_kind {
     UNDO_CUT,     /* entries were taken out: put them back; at the commit what they lead to is freed */
     UNDO_MOVE,    /* a leaf went to the pages that `range` is: put `entry` back here and drop it there */
     UNDO_SPLIT,   /* the leaf `entry` was broken into a table: put it back and free the table */
+    UNDO_COPY,    /* the leaf `entry` got a frame of its own: free that and put it back; at the commit its share goes */
     UNDO_WORD,    /* accessed and dirty bits: put `entry` back */
     UNDO_FILL,    /* `range` was filled: empty it again */
     UNDO_PROTECT, /* `range` had `flags` */
@@ -21,7 +22,7 @@ struct undo {
     uint16_t level; /* of the table that the entries are in */
     uint16_t index; /* of the first */
     uint16_t count; /* CUT: how many */
-    uint64_t table; /* CUT, MOVE, SPLIT, WORD */
+    uint64_t table; /* CUT, MOVE, SPLIT, COPY, WORD */
     uint64_t entry; /* CUT of more than one: where in `saved` they are */
     struct range range;
 };
@@ -31,6 +32,7 @@ struct sim {
     const struct arch *arch;
     struct frames frames;
     uint64_t root;     /* the frame of the highest table */
+    bool cloned;       /* leaves may be shared */
     bool short_of_ram; /* the last refusal was for want of frames, not of anything else */
     struct undo *log;
     size_t logged;
@@ -95,6 +97,16 @@ void sim_set_flags(struct sim *sim, struct range range, uint16_t flags);
 /* `leaf` of `level` with the bits of `flags`; its address and what hardware noted stay. */
 uint64_t sim_reflag(const struct arch *arch, uint64_t leaf, unsigned level, uint16_t flags);
 
+/* ---- clone.c ---- */
+
+/* Gives `page` of `area` a frame of its own if it has one with others, or might: logged. A large leaf is broken into
+ * small ones first. NoMemory. *ret_copied says whether anything was done. */
+enum aspace_error sim_unshare(struct sim *sim, const struct area *area, uint64_t page, struct refusal *why,
+                              bool *ret_copied);
+
+/* Gives back all that the machine has but its root: before it leaves a family. */
+void sim_release_all(struct sim *sim);
+
 /* ---- fill.c ---- */
 
 /* Gives `page` of a lazy area a frame if it has none, logged: a large page if the area asks for them, one fits, and RAM
@@ -120,6 +132,7 @@ enum aspace_error sim_op_read(struct backend *backend, const struct area *area, 
                               size_t size, struct refusal *why);
 enum aspace_error sim_op_write(struct backend *backend, const struct area *area, uint64_t addr, const void *buffer,
                                size_t size, struct refusal *why);
+enum aspace_error sim_op_clone(struct backend *backend, struct refusal *why, struct backend **ret);
 enum aspace_error sim_op_export(struct backend *backend, const char *path, struct refusal *why, struct export *ret);
 void sim_op_check(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg);
 

@@ -14,7 +14,8 @@
 #define GLOBAL   (UINT64_C(1) << 5)
 #define ACCESSED (UINT64_C(1) << 6)
 #define DIRTY    (UINT64_C(1) << 7)
-#define SPECIAL  (UINT64_C(1) << 8)           /* RSW, bits 9:8, are software's: a frame that the area does not own */
+#define SPECIAL  (UINT64_C(1) << 8)           /* RSW, bits 9:8, are software's: a frame that the area does not own, */
+#define SHARED   (UINT64_C(1) << 9)           /* and one that other spaces may have too */
 #define ADDRESS  UINT64_C(0x003ffffffffffc00) /* the PPN, bits 53:10 */
 
 /* Chapter 6, Svpbmt, table 6.1: bits 62:61. */
@@ -122,8 +123,8 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
 #define FORMAT                                                                                                         \
     .upper_half = true, .physical_bits = 56, .address = ADDRESS, .shift = 10, .table = VALID | READ | WRITE | EXEC,    \
     .leads = VALID, .making = VALID, .flags = VALID | READ | WRITE | EXEC | USER | GLOBAL | NON_CACHEABLE | IO,        \
-    .used = ACCESSED | DIRTY, .special = SPECIAL, .encode = encode, .decode = decode, .lower = lower,                  \
-    .allows = allows, .use = use, .code = code
+    .used = ACCESSED | DIRTY, .special = SPECIAL, .shared = SHARED, .writable = WRITE, .encode = encode,               \
+    .decode = decode, .lower = lower, .allows = allows, .use = use, .code = code
 
 /* 4.1.11, table 4.4: satp's MODE in bits 63:60, ASID 0, the root's PPN. */
 #define SATP_MODE(mode) .root_shift = 0, .root_mode = UINT64_C(mode) << 60

@@ -87,6 +87,10 @@ static void undo_step(struct sim *sim, const struct undo *step)
     case UNDO_SPLIT:
         join(sim, step);
         break;
+    case UNDO_COPY:
+        frames_give_run(&sim->frames, arch_frame(sim->arch, sim_table(sim, step->table)[step->index]), 1);
+        sim_table(sim, step->table)[step->index] = step->entry;
+        break;
     case UNDO_WORD:
         sim_table(sim, step->table)[step->index] = step->entry;
         break;
@@ -112,9 +116,14 @@ static void op_commit(struct backend *backend)
 {
     struct sim *sim = sim_of(backend);
 
-    for (size_t i = 0; i < sim->logged; i++)
-        if (sim->log[i].kind == UNDO_CUT)
-            sim_release(sim, cut_entries(sim, &sim->log[i]), sim->log[i].count, sim->log[i].level);
+    for (size_t i = 0; i < sim->logged; i++) {
+        const struct undo *step = &sim->log[i];
+
+        if (step->kind == UNDO_CUT)
+            sim_release(sim, cut_entries(sim, step), step->count, step->level);
+        if (step->kind == UNDO_COPY)
+            frames_give_run(&sim->frames, arch_frame(sim->arch, step->entry), 1);
+    }
     end_log(sim);
 }
 
@@ -152,7 +161,8 @@ static void op_count_frames(struct backend *backend, struct frame_counts *ret)
         .used = frames->data + frames->tables,
         .data = frames->data,
         .tables = frames->tables,
-        .shared = frames->ram->shared,
+        .in_ram = __atomic_load_n(&frames->ram->used, __ATOMIC_RELAXED),
+        .shared = __atomic_load_n(&frames->ram->shared, __ATOMIC_RELAXED),
     };
 }
 
@@ -160,6 +170,8 @@ static void op_destroy(struct backend *backend)
 {
     struct sim *sim = sim_of(backend);
 
+    if (frames_in_family(&sim->frames))
+        sim_release_all(sim);
     frames_fini(&sim->frames);
     free(sim->log);
     free(sim->saved);
@@ -183,6 +195,7 @@ static const struct backend_ops ops = {
     .access = sim_op_access,
     .allows = sim_op_allows,
     .walk = sim_op_walk,
+    .clone = sim_op_clone,
     .export = sim_op_export,
     .check = sim_op_check,
     .count_frames = op_count_frames,

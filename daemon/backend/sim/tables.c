@@ -431,8 +431,9 @@ static struct reflag reflag_to(const struct arch *arch, unsigned level, uint16_t
 static uint64_t reflag(const struct arch *arch, const struct reflag *r, uint64_t leaf)
 {
     uint64_t written = (~leaf & arch->written_clears) | (leaf & arch->written_kept);
+    uint64_t flagged = ((leaf & r->keep) | r->set) ^ (written ? r->turn : 0);
 
-    return ((leaf & r->keep) | r->set) ^ (written ? r->turn : 0);
+    return leaf & arch->shared ? arch_share(arch, flagged) : flagged;
 }
 
 uint64_t sim_reflag(const struct arch *arch, uint64_t leaf, unsigned level, uint16_t flags)
@@ -442,13 +443,13 @@ uint64_t sim_reflag(const struct arch *arch, uint64_t leaf, unsigned level, uint
     return reflag(arch, &r, leaf);
 }
 
-/* The loop that 2^18 entries a GiB go through. */
-static void reflag_pages(const struct arch *arch, const struct reflag *r, uint64_t *entries, unsigned count, bool full)
+/* The loop that 2^18 entries a GiB go through; `plain`: all are leaves, and nothing but flags is to be looked at. */
+static void reflag_pages(const struct arch *arch, const struct reflag *r, uint64_t *entries, unsigned count, bool plain)
 {
     const uint64_t keep = r->keep;
     const uint64_t set = r->set;
 
-    if (full && !arch->written_clears) {
+    if (plain) {
         for (unsigned i = 0; i < count; i++)
             entries[i] = (entries[i] & keep) | set;
         return;
@@ -466,7 +467,7 @@ static void set_flags_below(struct sim *sim, uint64_t table, unsigned level, str
 
     if (level == 1) {
         reflag_pages(sim->arch, &r, entry_of(sim, table, range.start, 1), (unsigned)range_pages(range),
-                     frames_live(&sim->frames, table) == ARCH_ENTRIES);
+                     frames_live(&sim->frames, table) == ARCH_ENTRIES && !sim->cloned && !sim->arch->written_clears);
         return;
     }
     for (uint64_t page = range.start; page < range.end; page = next) {

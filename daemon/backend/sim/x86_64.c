@@ -18,6 +18,7 @@
 
 /* Bits 11:9 are ignored by the hardware. */
 #define SPECIAL (UINT64_C(1) << 9)
+#define SHARED  (UINT64_C(1) << 10)
 
 /* An entry with P = 0 is ours altogether (SDM 4.5.4): with this bit it keeps the frame of a page that nobody may
  * touch, as Linux does with _PAGE_PROTNONE (arch/x86/include/asm/pgtable_types.h). */
@@ -114,8 +115,8 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
     .root_shift = 12, .upper_half = true, .physical_bits = 52, /* SDM 4.1.4 */                                         \
         .address = ADDRESS, .shift = 12, .table = PRESENT | PS, .leads = PRESENT, .making = PRESENT | WRITE | USER,    \
     .flags = PRESENT | WRITE | USER | PWT | PCD | PS | GLOBAL | NX, .used = ACCESSED | DIRTY, .special = SPECIAL,      \
-    .table_used = ACCESSED, .encode = encode, .decode = decode, .lower = lower, .allows = allows, .use = use,          \
-    .code = code
+    .shared = SHARED, .writable = WRITE, .table_used = ACCESSED, .encode = encode, .decode = decode, .lower = lower,   \
+    .allows = allows, .use = use, .code = code
 
 /* SDM 4.5, and 3.3.7.1: bits 63:47 of a linear address are all alike. */
 const struct arch arch_x86_64 = {.name = "x86_64", .levels = 4, .half_bits = 47, FORMAT};
