@@ -94,17 +94,12 @@ enum aspace_error request_sync(struct call *call)
     struct backend *backend = call->space->backend;
     const struct backend_ops *ops = backend->ops;
     bool transaction = call->method->traits & METHOD_MANY || call->method->id == METHOD_SPACE_CHECK;
-    struct area area;
 
     if (ops->thread_spent && ops->thread_spent(backend) && ops->adopt(backend, &call->why))
         return call->why.code;
     if (call->method->traits & METHOD_UNSYNCED)
         return ASPACE_OK;
     if (space_sync(call->space, transaction ? call->space->set.map.bounds : looked_at(call), transaction, &call->why))
-        return call->why.code;
-    /* In a hole the next area is told, wherever it is. */
-    if (call->method->id == METHOD_AREA_FIND && !memory_set_first(&call->space->set, looked_at(call), &area) &&
-        space_sync(call->space, call->space->set.map.bounds, false, &call->why))
         return call->why.code;
     if (call_check_generation(call)) {
         ops->rollback(backend);

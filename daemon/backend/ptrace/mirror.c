@@ -126,6 +126,12 @@ static enum aspace_error read_stopped(struct target *t, bool hold, struct refusa
 
 /* ---- Some of them ---- */
 
+/* Nothing is mapped from where was asked up to the window's end. */
+static bool is_hole(const struct mapping *m, bool is_there, struct range window)
+{
+    return !is_there || (page_of(m->start) >= window.end && page_of(m->start) < ptrace_bounds().end);
+}
+
 /* False: too many, or the kernel cannot be asked like this. */
 static bool read_some(struct target *t, struct range window, struct refusal *why, enum aspace_error *ret)
 {
@@ -145,7 +151,11 @@ static bool read_some(struct target *t, struct range window, struct refusal *why
         *ret = maps_query(&t->maps, page_addr(page), name, why, &m, &is_there);
         if (t->maps.no_query)
             return false;
-        if (*ret || !is_there || page_of(m.start) >= t->found.window.end)
+        if (*ret)
+            return true;
+        if (t->found.count == 0 && is_hole(&m, is_there, t->found.window))
+            t->found.window.end = is_there ? page_of(m.end) : ptrace_bounds().end; /* what comes next is told too */
+        if (!is_there || page_of(m.start) >= t->found.window.end)
             return true;
         *ret = to_area(t, &m, why, &area);
         if (!*ret)
