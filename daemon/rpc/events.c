@@ -42,7 +42,7 @@ static struct notice *event_of_note(struct json_writer *w, const struct space *s
 void events_begin(struct call *call, struct watch *watch)
 {
     *watch = (struct watch){.most = call->service->limits.events};
-    if (!call->recording || !call->space)
+    if (!call->space)
         return;
     watch->generation = call->space->set.generation;
     call->space->backend->watch = watch;
@@ -179,8 +179,6 @@ void monitor_publish(struct call *call)
     struct notice *notice;
     size_t size;
 
-    if (!feed->followers)
-        return;
     if (!call->method)
         json_unescape(call->request.doc, call->request.method, name, sizeof(name), &size);
     write_request(&w, call, method);

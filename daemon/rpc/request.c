@@ -181,6 +181,17 @@ static enum aspace_error run(struct call *call)
     return call_run(call);
 }
 
+static enum aspace_error run_watched(struct call *call)
+{
+    struct watch watch;
+    enum aspace_error code;
+
+    events_begin(call, &watch);
+    code = run(call);
+    events_end(call, &watch);
+    return code;
+}
+
 void write_error_details(struct json_writer *out, const struct refusal *why, const struct space *space)
 {
     struct area area;
@@ -231,12 +242,9 @@ void request_execute(struct call *call)
     struct json_writer *out = call->out;
     size_t size = out->size;
     bool comma = out->comma;
-    struct watch watch;
 
     rpc_begin_result(out, &call->request);
-    events_begin(call, &watch);
-    call->code = run(call);
-    events_end(call, &watch);
+    call->code = call->recording ? run_watched(call) : run(call);
     rpc_end_result(out);
     if (call->code == ASPACE_OK && out->failed)
         call->code = refuse_no_memory(&call->why);
@@ -276,7 +284,8 @@ void request_finish(struct call *call)
     count(call);
     audit_call(call);
     events_publish(call);
-    monitor_publish(call);
+    if (call->service->monitor.followers)
+        monitor_publish(call);
     if (call->space && call->space->waits)
         waits_look(call->service, call->space);
     if (call->waits)
