@@ -65,6 +65,8 @@ int aspace_client_notify(struct aspace_client *client, const char *method, const
 /* `callback` gets each notification of the daemon's (the method's name, and its params as NUL-terminated JSON text or
  * NULL without any; valid during the call) while one of the functions above reads. NULL: they are dropped. The callback must not use the client. */
 typedef void aspace_notification_fn(void *arg, const char *method, const char *params);
+/* Set it before the call that makes the daemon tell something (events.subscribe, monitor.start): a notification may be
+ * read together with the reply. */
 void aspace_client_on_notification(struct aspace_client *client, aspace_notification_fn *callback, void *arg);
 
 /* Reads notifications for up to `timeout_ms`, returning after the first that was given to the callback. -EINVAL without

@@ -1,5 +1,6 @@
 /* A program that knows nothing of the project but its public headers and libaspace-client: it makes a space, maps an
- * area where there is room, and finds it again. Run under `aspacectl run`. */
+ * area where there is room, finds it again, and is told of it. Run under `aspacectl run`. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,13 +28,36 @@ static struct aspace_reply *call(struct aspace_client *client, const char *metho
     return reply;
 }
 
+/* Counts the events of areas mapped. */
+static void on_notification(void *arg, const char *method, const char *params)
+{
+    if (strcmp(method, "event") == 0 && strstr(params, "\"kind\":\"area.mapped\""))
+        ++*(int *)arg;
+}
+
+/* Whether the one area mapped is told, once. */
+static bool hear(struct aspace_client *client, const int *mapped)
+{
+    int error = 0;
+
+    while (*mapped == 0 && !error)
+        error = aspace_client_wait_notification(client, TIMEOUT_MS);
+    return *mapped == 1 && aspace_client_wait_notification(client, 0) == -ETIMEDOUT;
+}
+
 static int work(struct aspace_client *client)
 {
+    int mapped = 0;
     char params[80];
     struct aspace_reply *reply = call(client, "space.create", "{\"name\":\"s\"}");
     uint64_t start = 0;
     uint64_t found = 0;
 
+    aspace_reply_free(reply);
+    aspace_client_on_notification(client, on_notification, &mapped);
+    reply = call(client, "events.subscribe", "{\"spaces\":[\"s\"]}");
+    if (!reply)
+        return 1;
     aspace_reply_free(reply);
     reply = call(client, "area.map", "[\"s\", \"1M\", \"rw-\"]");
     if (!reply || aspace_reply_u64(reply, "start", &start))
@@ -45,7 +69,7 @@ static int work(struct aspace_client *client)
         return 1;
     aspace_reply_free(reply);
     printf("%s: mapped at 0x%" PRIx64 " and found there\n", ASPACE_VERSION, found);
-    return found == start ? 0 : 1;
+    return found == start && hear(client, &mapped) ? 0 : 1;
 }
 
 int main(void)
