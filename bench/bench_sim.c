@@ -35,6 +35,8 @@ enum {
     MAP_WARM,
     PROTECT,
     UNMAP,
+    CLONE_COLD,
+    CLONE_WARM,
     PAIR_EAGER,
     PAIR_LAZY,
     WALK,
@@ -48,6 +50,8 @@ static struct row rows[ROWS] = {
     [MAP_WARM] = {"map 1 GiB, warm", "entry", "entries written, warm", 0, 0},
     [PROTECT] = {"protect 1 GiB", "entry", "entries written, warm", 0, 0},
     [UNMAP] = {"unmap 1 GiB", "entry", "entries written, warm", 0, 0},
+    [CLONE_COLD] = {"clone of 1 GiB, cold", "entry", "entries written, warm", 0, 0},
+    [CLONE_WARM] = {"clone of 1 GiB, warm", "entry", "entries written, warm", 0, 0},
     [PAIR_EAGER] = {"unmap and map a page, eager", "pair", "the core alone", 0, 0},
     [PAIR_LAZY] = {"unmap and map a page, lazy", "pair", "the core alone", 0, 0},
     [WALK] = {"page walk, random", "walk", "bare walk", 0, 0},
@@ -153,7 +157,7 @@ static void bench_floor(void)
         write_entries(tables, 1000, 5 + i);
         keep_least(&rows[MAP_WARM].floor, per_page(began));
     }
-    rows[PROTECT].floor = rows[UNMAP].floor = rows[MAP_WARM].floor;
+    rows[CLONE_COLD].floor = rows[CLONE_WARM].floor = rows[PROTECT].floor = rows[UNMAP].floor = rows[MAP_WARM].floor;
     munmap(memory, size);
     free(tables);
 }
@@ -175,6 +179,26 @@ static void bench_gib(void)
         began = clock_ns();
         unmap_at(&set, PAGES, PAGES);
         keep_least(&rows[UNMAP].ns, per_page(began));
+    }
+    memory_set_free(&set);
+    backend->ops->destroy(backend);
+}
+
+static void bench_clone(void)
+{
+    struct backend *backend = new_machine();
+    struct backend *clone;
+    struct refusal refusal;
+    struct memory_set set;
+    uint64_t began;
+
+    memory_set_init(&set, sim_default_bounds("x86_64"), backend, ASPACE_MERGE_OFF, SIZE_MAX);
+    map_at(&set, PAGES, PAGES, ASPACE_BACKING_EAGER);
+    for (int i = 0; i < 3; i++) {
+        began = clock_ns();
+        must(backend->ops->clone(backend, &refusal, &clone) == ASPACE_OK, "clone");
+        keep_least(&rows[i ? CLONE_WARM : CLONE_COLD].ns, per_page(began));
+        clone->ops->destroy(clone);
     }
     memory_set_free(&set);
     backend->ops->destroy(backend);
@@ -366,6 +390,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < REPEATS; i++) {
         bench_floor();
         bench_gib();
+        bench_clone();
         bench_pairs();
     }
     bench_walks();
