@@ -7,6 +7,7 @@
 #include "core/reconcile.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct merge {
     struct area_list after;
@@ -36,10 +37,20 @@ void area_list_free(struct area_list *list)
     *list = (struct area_list){0};
 }
 
-/* Whether `old` may be the same mapping as `now`, its permissions changed or not. */
-static bool same_thing(const struct area_attr *old, const struct area_attr *now)
+/* Whether the file of `old` is the one of `now`, unlinked since: the kernel then adds to the path. */
+static bool same_unlinked(const struct backend *backend, const struct area_attr *old, const struct area_attr *now)
 {
-    return old->backing == now->backing && old->path == now->path && old->delta == now->delta;
+    const char *was = backend->ops->path ? backend->ops->path(backend, old->path) : NULL;
+    const char *is = backend->ops->path ? backend->ops->path(backend, now->path) : NULL;
+
+    return was && is && strncmp(is, was, strlen(was)) == 0 && strcmp(is + strlen(was), " (deleted)") == 0;
+}
+
+/* Whether `old` may be the same mapping as `now`, its permissions changed or not. */
+static bool same_thing(const struct merge *m, const struct area_attr *old, const struct area_attr *now)
+{
+    return old->backing == now->backing && old->delta == now->delta &&
+           (old->path == now->path || same_unlinked(m->set->backend, old, now));
 }
 
 /* Whether the new piece goes on where the last one ends, with no border of ours between. */
@@ -87,7 +98,7 @@ static enum aspace_error add_found(struct merge *m, const struct area *found, st
     area_map_seek(&m->set->map, page, &cursor);
     for (; area_cursor_get(&cursor, &old) && old.range.start < found->range.end; area_cursor_next(&cursor)) {
         struct range meet = range_meet(old.range, found->range);
-        bool same = same_thing(&old.attr, &found->attr);
+        bool same = same_thing(m, &old.attr, &found->attr);
 
         if (add(m, (struct range){page, meet.start}, &found->attr, NULL, page > found->range.start, why) ||
             add(m, meet, &found->attr, same ? &old.attr : NULL, meet.start > found->range.start, why))

@@ -11,7 +11,7 @@ import time
 import unittest
 
 import harness
-from harness import (ALREADY_EXISTS, ASPACECTL, BUSY, CONFLICT, DENIED, INVALID_PARAM, INVALID_PARAMS, NO_MEMORY,
+from harness import (ALREADY_EXISTS, ASPACECTL, BAD_STATE, BUSY, CONFLICT, DENIED, INVALID_PARAM, INVALID_PARAMS, NO_MEMORY,
                      NOT_FOUND, PAGE, PATIENCE, UNSUPPORTED, Daemon, Peer, b64, hexa)
 
 TARGET_GONE = 9
@@ -299,6 +299,88 @@ class Editing(Live):
         self.assertEqual(error["data"]["param"], "path")
         self.refused(INVALID_PARAMS, "area.map", size="4K", flags="r--", offset="4K")
         self.assertEqual(len(os.listdir("/proc/%d/fd" % self.puppet.pid)), 3)
+
+    def test_a_mapped_file_keeps_its_tag_whatever_its_name_and_when_it_is_unlinked(self):
+        with tempfile.TemporaryDirectory(prefix="aspace-files-") as folder:
+            for name in ("plain", "new\nline", "back\\slash"):
+                path = os.path.join(folder, name)
+                with open(path, "wb") as file:
+                    file.write(b"x" * PAGE)
+                self.map(0, 1, "r--", path=path, tag="kept")
+                shown = path.replace("\n", "\\012")  # as the kernel's own list has it
+                generation = self.call("space.info")["generation"]
+                for area in (self.call("area.find", addr=hexa(at(0)))["area"],
+                             self.call("area.list", start=hexa(PLACE), end=hexa(at(4096)))["areas"][0]):
+                    self.assertEqual((area["path"], area["tag"]), (shown, "kept"))
+                self.assertEqual(self.call("space.info")["generation"], generation)
+                os.unlink(path)
+                area = self.call("area.find", addr=hexa(at(0)))["area"]
+                self.assertEqual((area["path"], area["tag"]), (shown + " (deleted)", "kept"))
+                self.assertEqual(self.call("space.clear")["removed"], 1)
+                self.assertEqual(self.kernel(), [])
+
+    def test_a_path_too_long_to_be_asked_for_is_read_all_the_same(self):
+        with tempfile.TemporaryDirectory(prefix="aspace-deep-") as folder:
+            self.puppet.say("os.chdir(%r)" % folder)
+            self.puppet.say("[(os.mkdir('d' * 200), os.chdir('d' * 200)) for i in range(30)] and 0")
+            self.puppet.say("open('f', 'wb').write(b'x' * 4096)")
+            self.assertEqual(self.puppet.say("call(libc.mmap, %d, 4096, 1, 0x12, os.open('f', 0), 0)" % at(0)), at(0))
+            self.assertEqual(self.call("area.find", addr=hexa(at(0)))["area"]["size"], "0x1000")
+            self.call("area.protect", start=hexa(at(0)), size=PAGE, flags="---")
+            self.assertEqual(self.ours(), [(at(0), at(1), "---")])
+
+    def test_huge_pages_are_moved_as_wholes(self):
+        with open("/proc/sys/vm/nr_hugepages", encoding="ascii") as file:
+            before = file.read()
+        def reserve(count):
+            with open("/proc/sys/vm/nr_hugepages", "w", encoding="ascii") as file:
+                file.write(count)
+        try:
+            reserve("4")
+        except OSError as error:
+            self.skipTest("no huge pages may be reserved: %s" % error)
+        self.addCleanup(reserve, before)
+        if self.puppet.say("call(libc.mmap, %d, 2 << 20, 3, 0x40032, -1, 0)" % at(512)) != at(512):
+            self.skipTest("the machine has no huge pages left")
+        self.call("area.split", at=hexa(at(513)))
+        error = self.refused(BAD_STATE, "area.move", start=hexa(at(512)), new_start=hexa(at(2048)))
+        self.assertIn("huge", error["message"])
+        self.assertEqual(self.kernel(), [(at(512), at(1024), "rw-")])
+        self.refused(BAD_STATE, "space.apply", ops=[
+            {"method": "area.unmap", "params": {"start": hexa(at(512)), "size": PAGE}},
+            {"method": "area.map", "params": {"start": hexa(at(0)), "size": PAGE, "flags": "r--"}}])
+        self.assertEqual(self.kernel(), [(at(512), at(1024), "rw-")])
+        self.call("area.unmap", start=hexa(at(512)), size="2M")
+        self.assertEqual(self.kernel(), [])
+
+    def test_our_pages_of_another_space_are_left_alone_too(self):
+        other = self.attach(self.puppet.pid)
+        self.map(0, 1)
+        self.peer.call("area.map", space=other, start=hexa(at(2)), size=PAGE, flags="rw-")
+        for space in (self.space, other):
+            areas = self.peer.call("area.list", space=space, end=hexa(1 << 22), limit=100)["areas"]
+            own = [a for a in areas if a.get("path") == "[aspaced]"]
+            self.assertEqual(len(own), 4, areas)
+            for area in own:
+                error = self.peer.ask("area.protect", {"space": space, "start": area["start"], "size": area["size"],
+                                                       "flags": "---"})["error"]
+                self.assertError(error, DENIED)
+        self.map(4, 1)
+        self.assertEqual(self.puppet.say("1 + 1"), 2)
+
+    def test_a_target_that_forbids_our_pages_lives_on(self):
+        self.map(0, 1)
+        areas = self.call("area.list", end=hexa(1 << 22), limit=100)["areas"]
+        code, data = [int(a["start"], 16) for a in areas if a.get("path") == "[aspaced]"]
+        self.puppet.say("protect(%d, 4096, 1), protect(%d, 4096 * 6, 1)" % (code, data))
+        error = self.refused(BUSY, "area.map", start=hexa(at(2)), size=PAGE, flags="rw-")
+        self.assertIn("try again", error["data"]["hint"])
+        self.map(2, 1)
+        self.puppet.say("[protect(a, 4096 * 6, 1) for a in range(%d, %d, 4096) if a %% 65536 == 4096]" % (1 << 17, data))
+        self.call("space.apply", ops=[{"method": "area.map", "params": {"start": hexa(at(10 + 2 * i)), "size": PAGE,
+                                                                         "flags": "rw-"}} for i in range(20)])
+        self.assertEqual(len(self.kernel()), 22)
+        self.assertEqual(self.puppet.say("1 + 1"), 2)
 
     def test_what_a_live_process_cannot_have_is_unsupported(self):
         self.refused(UNSUPPORTED, "area.map", size="4K", flags="rw-,kernel")

@@ -100,6 +100,7 @@ bool maps_parse(const char *line, struct mapping *ret)
     if (!read_hex(&line, '-', &ret->start) || !read_hex(&line, ' ', &ret->end) || !read_flags(&line, ret) ||
         !read_hex(&line, ' ', &ret->offset) || !read_hex(&line, ':', &major) || !read_hex(&line, ' ', &minor))
         return false;
+    ret->page_size = 0;
     ret->inode = strtoull(line, &stop, 10);
     if (stop == line || (*stop && *stop != ' ') || ret->start >= ret->end)
         return false;
@@ -164,6 +165,24 @@ enum aspace_error maps_read(struct maps *maps, maps_fn *each, void *arg, struct 
 
 /* ---- The query ---- */
 
+void maps_escape(char name[MAPS_NAME_MAX])
+{
+    char *lf = name;
+
+    while ((lf = strchr(lf, '\n'))) {
+        size_t room = MAPS_NAME_MAX - (size_t)(lf - name);
+        size_t tail = strlen(lf + 1);
+
+        if (room < 5)
+            break;
+        if (tail > room - 5)
+            tail = room - 5;
+        memmove(lf + 4, lf + 1, tail);
+        memcpy(lf, "\\012", 4);
+        lf[4 + tail] = '\0';
+    }
+}
+
 enum aspace_error maps_query(struct maps *maps, uint64_t addr, char *name, struct refusal *why, struct mapping *ret,
                              bool *ret_found)
 {
@@ -182,11 +201,12 @@ enum aspace_error maps_query(struct maps *maps, uint64_t addr, char *name, struc
             return ASPACE_OK;
         maps->no_query = errno == ENOTTY || errno == EINVAL;
         return refuse(why,
-                      maps->no_query   ? ASPACE_UNSUPPORTED
-                      : errno == ESRCH ? ASPACE_TARGET_GONE
-                                       : ASPACE_BAD_STATE,
+                      maps->no_query || errno == ENAMETOOLONG ? ASPACE_UNSUPPORTED
+                      : errno == ESRCH                        ? ASPACE_TARGET_GONE
+                                                              : ASPACE_BAD_STATE,
                       "cannot ask for the target's mapping at 0x%" PRIx64 ": %s", addr, strerror(errno));
     }
+    maps_escape(name);
     *ret = (struct mapping){
         .start = query.vma_start,
         .end = query.vma_end,
@@ -196,6 +216,7 @@ enum aspace_error maps_query(struct maps *maps, uint64_t addr, char *name, struc
         .write = query.vma_flags & QUERY_VMA_WRITABLE,
         .exec = query.vma_flags & QUERY_VMA_EXECUTABLE,
         .shared = query.vma_flags & QUERY_VMA_SHARED,
+        .page_size = query.vma_page_size,
         .name = query.vma_name_size ? name : "",
     };
     *ret_found = true;

@@ -22,7 +22,8 @@ struct mapping {
     bool write;
     bool exec;
     bool shared;
-    const char *name; /* path, "[heap]", "[anon:...]" or ""; valid for the callback's time */
+    uint64_t page_size; /* of huge pages; 0: not told (the text does not say) */
+    const char *name;   /* path, "[heap]", "[anon:...]" or ""; valid for the callback's time */
 };
 
 /* False stops the reading. */
@@ -44,9 +45,14 @@ void maps_close(struct maps *maps);
 enum aspace_error maps_read(struct maps *maps, maps_fn *each, void *arg, struct refusal *why);
 
 /* The mapping that holds `addr` or, if there is none, the next one above; `name` (of MAPS_NAME_MAX bytes) takes its name.
- * *ret_found false: there is none above. Each answer is right in itself. Unsupported on kernels before 6.11. */
+ * *ret_found false: there is none above. Each answer is right in itself. Unsupported on kernels before 6.11, and where
+ * the name is longer than that: the text has it. */
 enum aspace_error maps_query(struct maps *maps, uint64_t addr, char *name, struct refusal *why, struct mapping *ret,
                              bool *ret_found);
+
+/* A path as the text shows it, whose lines it must not break: a LF as \012 (fs/proc/task_mmu.c). Of a path that becomes
+ * too long so, what fits. */
+void maps_escape(char name[MAPS_NAME_MAX]);
 
 /* Reads one line of the text, without its LF; false if it is none. `name` points into it. */
 bool maps_parse(const char *line, struct mapping *ret);

@@ -14,40 +14,40 @@
 
 /* ---- A mapping as an area ---- */
 
-static bool is_special(const struct target *t, const struct mapping *m)
+static bool is_special(const struct mapping *m)
 {
-    struct range own = tracer_own_pages(t->tracer);
-
-    if (!range_empty(own) && range_has_page(own, page_of(m->start)))
-        return true;
     return m->name[0] == '[' && strncmp(m->name, "[anon", 5) != 0;
 }
 
-static enum aspace_backing backing_of(const struct target *t, const struct mapping *m)
+static enum aspace_backing backing_of(const struct mapping *m)
 {
     if (strcmp(m->name, "[heap]") == 0)
         return ASPACE_BACKING_HEAP;
     if (strcmp(m->name, "[stack]") == 0)
         return ASPACE_BACKING_STACK;
-    if (is_special(t, m))
+    if (is_special(m))
         return ASPACE_BACKING_SPECIAL;
     return m->inode || m->name[0] == '/' ? ASPACE_BACKING_FILE : ASPACE_BACKING_ANON;
 }
 
-/* The path that the area shows: the kernel's name, and ours for the pages that the tracer has there. */
-static const char *name_of(const struct target *t, const struct mapping *m)
+/* The pages that a tracer has there, of this space or another one: a target whose trampoline changes would die of the
+ * next edit through it. */
+static bool is_ours(const struct target *t, const struct mapping *m)
 {
     struct range own = tracer_own_pages(t->tracer);
 
-    return !range_empty(own) && range_has_page(own, page_of(m->start)) ? "[aspaced]" : m->name;
+    if (!range_empty(own) && range_has_page(own, page_of(m->start)))
+        return true;
+    return !m->inode && !m->name[0] && tracer_is_trampoline(t->tracer, m->start);
 }
 
 static enum aspace_error to_area(struct target *t, const struct mapping *m, struct refusal *why, struct area *ret)
 {
-    enum aspace_backing backing = backing_of(t, m);
+    bool ours = is_ours(t, m);
+    enum aspace_backing backing = ours ? ASPACE_BACKING_SPECIAL : backing_of(m);
     uint16_t path;
 
-    if (target_path_id(t, name_of(t, m), why, &path))
+    if (target_path_id(t, ours ? "[aspaced]" : m->name, why, &path))
         return why->code;
     *ret = (struct area){
         {page_of(m->start), page_of(m->end)},
@@ -149,7 +149,7 @@ static bool read_some(struct target *t, struct range window, struct refusal *why
         if (t->maps.no_query || queries == QUERIES_MAX)
             return false;
         *ret = maps_query(&t->maps, page_addr(page), name, why, &m, &is_there);
-        if (t->maps.no_query)
+        if (*ret == ASPACE_UNSUPPORTED)
             return false;
         if (*ret)
             return true;

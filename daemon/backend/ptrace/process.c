@@ -204,9 +204,9 @@ enum aspace_error process_bind(struct tracer *t, struct refusal *why)
     char path[32];
 
     if (t->pid <= 0 || (t->pidfd = pidfd_open(t->pid, 0)) < 0) {
-        if (t->pid > 0 && errno != ESRCH && errno != EINVAL)
+        if (t->pid > 0 && errno != ESRCH && errno != EINVAL && errno != ENOENT)
             return refuse(why, ASPACE_BUSY, "process %d cannot be held: %s", (int)t->pid, strerror(errno));
-        return refuse_pid(t->pid, why); /* EINVAL: the id of a thread, not of a process */
+        return refuse_pid(t->pid, why); /* EINVAL, ENOENT since 6.15: the id of a thread */
     }
     snprintf(path, sizeof(path), "/proc/%d", (int)t->pid);
     t->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -115,6 +115,27 @@ static enum aspace_error refuse_special(const struct target *t, const struct are
     return why->code;
 }
 
+/* The kernel moves whole huge pages, more than it was asked for, where a length ends in one. Kernels without
+ * PROCMAP_QUERY do not say where they are. */
+static enum aspace_error refuse_huge(struct target *t, const struct area *area, struct refusal *why)
+{
+    char name[MAPS_NAME_MAX];
+    struct mapping m;
+    bool is_there;
+
+    if (area->attr.backing != ASPACE_BACKING_FILE || t->maps.no_query)
+        return ASPACE_OK;
+    if (maps_query(&t->maps, page_addr(area->range.start), name, why, &m, &is_there))
+        return why->code == ASPACE_UNSUPPORTED ? ASPACE_OK : why->code;
+    if (!is_there || m.page_size <= ASPACE_PAGE_SIZE ||
+        ((page_addr(area->range.start) | range_bytes(area->range)) & (m.page_size - 1)) == 0)
+        return ASPACE_OK;
+    refuse(why, ASPACE_BAD_STATE, "the pages at " ADDR " are huge, and the range begins or ends within one",
+           page_addr(area->range.start));
+    why->hint = "move and unmap huge pages as wholes";
+    return why->code;
+}
+
 static enum aspace_error note(struct target *t, const struct step *step, struct refusal *why)
 {
     if (t->step_count == t->step_capacity) {
@@ -151,7 +172,10 @@ static enum aspace_error target_unmap(struct backend *backend, const struct area
     struct target *t = target_of(backend);
     struct step step = {.kind = STEP_UNMAP, .area = *piece, .fd = -1};
 
-    return refuse_special(t, piece, why) ? why->code : note(t, &step, why);
+    /* One of many is moved to the stash. */
+    if (refuse_special(t, piece, why) || (t->begun && refuse_huge(t, piece, why)))
+        return why->code;
+    return note(t, &step, why);
 }
 
 static enum aspace_error target_protect(struct backend *backend, const struct area *piece, uint16_t flags,
@@ -177,7 +201,7 @@ static enum aspace_error target_move(struct backend *backend, const struct area 
     struct target *t = target_of(backend);
     struct step step = {.kind = STEP_MOVE, .area = *piece, .to = to, .fd = -1};
 
-    return refuse_special(t, piece, why) ? why->code : note(t, &step, why);
+    return refuse_special(t, piece, why) || refuse_huge(t, piece, why) ? why->code : note(t, &step, why);
 }
 
 static void forget_bytes(struct target *t)
@@ -224,6 +248,7 @@ static enum aspace_error path_of(struct target *t, int fd, struct refusal *why, 
     if (n < 0)
         return refuse(why, ASPACE_BAD_STATE, "cannot tell the file that the target opened: %s", strerror(errno));
     path[n] = '\0';
+    maps_escape(path);
     return target_path_id(t, path, why, ret);
 }
 

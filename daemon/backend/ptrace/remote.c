@@ -3,13 +3,25 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "ptrace/internal.h"
 
 #define BATCH_FROM 5   /* calls: fewer are quicker one by one */
 #define TRIES      256 /* of one call, when signals come in between: each try delivers one to the target */
 #define GRACE_MS   100 /* for a stop after the deadline, before the thread is given up */
+
+static enum aspace_error refuse_changed_pages(struct tracer *t, struct refusal *why)
+{
+    t->trampoline = 0;
+    t->block_known = false;
+    refuse(why, ASPACE_BUSY, "the pages of ours in process %d were made inaccessible", (int)t->pid);
+    why->hint = "try again: others will be mapped";
+    return why->code;
+}
 
 /* How a step ended. Everything but STEP_DONE has ended the transaction, except STEP_AGAIN and STEP_REFUSED. */
 enum step {
@@ -94,6 +106,24 @@ static enum step give_up(struct tracer *t, bool in_call, struct remote_call *cal
     return STEP_LATE;
 }
 
+/* Our own page may not be executed any more: the target, or another debugger, changed it. The fault is ours, not the
+ * target's: it is taken back, and the next transaction maps a new page. */
+static bool is_our_fault(struct tracer *t, uint64_t entry, struct stop stop, struct refusal *why)
+{
+    struct tracee *tracee = caller(t);
+    struct registers now;
+    siginfo_t info;
+
+    if (stop.kind != STOP_SIGNAL || stop.signal != SIGSEGV ||
+        ptrace(PTRACE_GETSIGINFO, tracee->tid, NULL, &info) != 0 || info.si_code <= 0 ||
+        !registers_get(tracee->tid, &now) || registers_instruction(&now) != entry ||
+        !registers_set(tracee->tid, &tracee->saved))
+        return false;
+    tracee->changed = false;
+    refuse_changed_pages(t, why);
+    return true;
+}
+
 /* A stop that is not the one waited for. */
 static enum step other_stop(struct tracer *t, struct stop stop)
 {
@@ -109,7 +139,7 @@ static enum step other_stop(struct tracer *t, struct stop stop)
 
 /* From the loaded registers to the entry of the call. Group-stops on the way are noted by the kernel itself: it stops
  * the thread again when it is detached. */
-static enum step enter(struct tracer *t, const struct remote_call *call)
+static enum step enter(struct tracer *t, uint64_t entry, const struct remote_call *call, struct refusal *why)
 {
     struct tracee *tracee = caller(t);
     struct __ptrace_syscall_info info;
@@ -120,6 +150,8 @@ static enum step enter(struct tracer *t, const struct remote_call *call)
         struct stop stop = tracer_wait(t, tracee);
         if (stop.kind == STOP_EVENT)
             continue;
+        if (is_our_fault(t, entry, stop, why))
+            return STEP_REFUSED;
         if (stop.kind != STOP_CALL)
             return other_stop(t, stop);
         if (ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof(info), &info) < 0)
@@ -163,7 +195,7 @@ static enum step try_call(struct tracer *t, uint64_t entry, struct remote_call *
     tracee->changed = true;
     if (!registers_set(tracee->tid, &loaded))
         return STEP_GONE;
-    step = enter(t, call);
+    step = enter(t, entry, call, why);
     if (step == STEP_DONE)
         step = leave(t, call);
     if (step != STEP_DONE)
@@ -312,6 +344,25 @@ static enum step run_batch(struct tracer *t, struct batch *batch, struct refusal
     return step;
 }
 
+/* The batch writes its table itself, and would fault if the target has forbidden that; so it is allowed again. Writing by
+ * process_vm_writev asks as the target would be asked, unlike memory_poke(). */
+static enum aspace_error table_writable(struct tracer *t, struct refusal *why)
+{
+    uint64_t data = t->trampoline + TRAMPOLINE_SIZE;
+    struct remote_call allow = {
+        .number = SYS_mprotect,
+        .args = {data, DATA_PAGES * (uint64_t)ASPACE_PAGE_SIZE, PROT_READ | PROT_WRITE},
+    };
+    struct iovec here = {(char[1]){0}, 1};
+    struct iovec there = {(void *)(uintptr_t)(t->trampoline + OFFSET_TABLE + offsetof(struct batch_entry, result)), 1};
+
+    if (process_vm_writev(t->pid, &here, 1, &there, 1, 0) >= 0 || errno != EFAULT)
+        return ASPACE_OK;
+    if (remote_call_at(t, t->trampoline + t->layout.call, &allow, why))
+        return why->code;
+    return remote_call_failed(&allow) ? refuse_changed_pages(t, why) : ASPACE_OK;
+}
+
 static enum aspace_error write_table(struct tracer *t, const struct remote_call *calls, size_t count, int signal,
                                      struct refusal *why)
 {
@@ -324,7 +375,9 @@ static enum aspace_error write_table(struct tracer *t, const struct remote_call 
     }
     if (memory_poke(t, t->trampoline + OFFSET_INFO, &info, sizeof(info), why))
         return why->code;
-    return memory_poke(t, t->trampoline + OFFSET_TABLE, table, count * sizeof(table[0]), why);
+    if (memory_poke(t, t->trampoline + OFFSET_TABLE, table, count * sizeof(table[0]), why))
+        return why->code;
+    return table_writable(t, why);
 }
 
 static enum aspace_error read_results(struct tracer *t, struct remote_call *calls, size_t count, struct refusal *why)

@@ -116,6 +116,8 @@ uint64_t tracer_stack_pointer(const struct tracer *t, size_t index);
 /* The pages of ours in the target, trampoline and data; empty if there are none yet. They exist from the first
  * transaction on, and they are areas in /proc/PID/maps. Any time. */
 struct range tracer_own_pages(const struct tracer *t);
+/* Whether the mapping that starts at `start` is code or data of any tracer's trampoline, by where it is and by its magic. */
+bool tracer_is_trampoline(struct tracer *t, uint64_t start);
 
 /* ---- Memory: no stop is needed, in or out of a transaction ---- */
 

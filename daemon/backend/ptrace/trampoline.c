@@ -243,6 +243,19 @@ enum aspace_error trampoline_remove(struct tracer *t, struct refusal *why)
     return unmap_code(t, entry, why);
 }
 
+/* ---- Others ---- */
+
+bool tracer_is_trampoline(struct tracer *t, uint64_t start)
+{
+    uint64_t place = start & ~(PLACE_STEP - 1);
+    char found[sizeof(magic)];
+    struct refusal why;
+
+    if (place < PLACE_LOWEST || place > PLACE_HIGHEST || start - place >= OWN_PAGES * (uint64_t)ASPACE_PAGE_SIZE)
+        return false;
+    return !tracer_read(t, place, found, sizeof(found), &why) && memcmp(found, magic, sizeof(found)) == 0;
+}
+
 /* ---- Orphans ---- */
 
 /* The page at `addr` is a trampoline, and its daemon is no more. */

@@ -53,6 +53,21 @@ static void what_is_no_line_is_refused(void **state)
             fail_msg("taken for a line: %s", bad[i]);
 }
 
+static void a_line_feed_in_a_name_is_escaped_as_the_text_has_it(void **state)
+{
+    char name[MAPS_NAME_MAX] = "/a\nb\n";
+    char full[MAPS_NAME_MAX];
+
+    (void)state;
+    maps_escape(name);
+    assert_string_equal(name, "/a\\012b\\012");
+    memset(full, '\n', sizeof(full) - 1);
+    full[sizeof(full) - 1] = '\0';
+    maps_escape(full);
+    assert_true(strlen(full) < sizeof(full));
+    assert_memory_equal(full, "\\012\\012", 8);
+}
+
 struct found {
     uint64_t wanted;
     struct mapping mapping;
@@ -143,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_read_into_its_parts),
         cmocka_unit_test(what_is_no_line_is_refused),
+        cmocka_unit_test(a_line_feed_in_a_name_is_escaped_as_the_text_has_it),
         cmocka_unit_test(our_own_mappings_are_found_whole_and_one_by_one),
         cmocka_unit_test(a_process_that_is_gone_is_said_to_be),
     };
