@@ -545,6 +545,22 @@ class Drift(Live):
 
 
 class Coming(Live):
+    def test_a_target_that_takes_long_to_exit_has_not_executed_another_program(self):
+        for _ in range(4):
+            puppet = self.new_puppet()
+            space = self.attach(puppet.pid)
+            puppet.say("map_at(%d, 200 << 20) and [put(a, b'x') for a in range(%d, %d, 4096)] and 0" %
+                       (PLACE, PLACE, PLACE + (200 << 20)))
+            os.kill(puppet.pid, signal.SIGKILL)
+            messages = []
+
+            def seen_to_exit():
+                error = self.peer.ask("area.find", {"space": space, "addr": hexa(PLACE)}).get("error")
+                messages.append(error["message"] if error else "")
+                return "exited" in messages[-1]
+            self.eventually(lambda: any(seen_to_exit() for _ in range(50)), "the target's end")
+            self.assertFalse([m for m in messages if "exec" in m], messages)
+
     def test_targets_that_cannot_be_had_are_refused_with_the_reason(self):
         def refused(code, pid):
             reply = self.peer.ask("space.create", {"name": "no", "pid": pid})

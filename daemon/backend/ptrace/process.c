@@ -177,6 +177,19 @@ uint64_t process_image(const struct tracer *t)
     return hash | 1;
 }
 
+/* A large process that exits lives on for a while without any. */
+static bool has_memory(const struct tracer *t)
+{
+    char byte;
+    int fd = tracer_open_file(t, "auxv", O_RDONLY);
+    ssize_t got = fd < 0 ? -1 : read(fd, &byte, 1);
+    int error = errno;
+
+    if (fd >= 0)
+        close(fd);
+    return got > 0 || (got < 0 && (error == EACCES || error == EPERM)); /* without any: ESRCH, or nothing to read */
+}
+
 enum tracer_fate tracer_fate(struct tracer *t)
 {
     char byte;
@@ -187,7 +200,7 @@ enum tracer_fate tracer_fate(struct tracer *t)
         return TRACER_EXECED;
     /* No memory is left behind the descriptor once the image that it was opened for is gone: 0, not EIO. */
     if (t->memory >= 0 && pread(t->memory, &byte, 1, ASPACE_PAGE_SIZE) == 0)
-        return process_alive(t) ? TRACER_EXECED : TRACER_EXITED;
+        return process_alive(t) && has_memory(t) ? TRACER_EXECED : TRACER_EXITED;
     return TRACER_ALIVE;
 }
 
