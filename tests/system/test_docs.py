@@ -98,6 +98,13 @@ class Documents(harness.DaemonCase):
         for name in re.findall(r'"method": ?"([^"]+)"', text):
             self.assertIn(name, names)
 
+    def test_the_readme_lists_the_verbs_as_the_help_does(self):
+        def rows(text):
+            return re.findall(r"(?m)^ +([a-z]+) +([A-Z].+)$", text)
+        listed = rows(help_of().stdout.split("Verbs")[1].split("Options")[0])
+        self.assertTrue(listed)
+        self.assertEqual(rows(page("README.md").split("## The verbs")[1].split("Exit status")[0]), listed)
+
     def code(self, text):
         """What a README shows as code: fenced blocks and `spans`."""
         blocks = re.findall(r"(?ms)^```[^\n]*\n(.*?)^```", text)
