@@ -440,13 +440,11 @@ class Systemd(FolderCase):
 
     def test_the_watchdog_is_fed_in_time(self):
         manager = self.manager()
-        self.start(WATCHDOG_USEC="200000")
-        self.heard(manager, "WATCHDOG=1")
         began = time.monotonic()
-        for _ in range(5):
+        self.start(WATCHDOG_USEC="200000")
+        for _ in range(6):
             self.heard(manager, "WATCHDOG=1")
-        self.assertLess(time.monotonic() - began, 5 * 0.2 + 5)
-        self.assertGreater(time.monotonic() - began, 0.2)
+        self.assertGreater(time.monotonic() - began, 0.2, "the manager is flooded")
 
     @unittest.skipUnless(shutil.which("systemd-socket-activate"), "there is no systemd-socket-activate")
     def test_a_socket_of_the_manager_is_taken_over_at_the_first_connection(self):
