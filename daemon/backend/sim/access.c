@@ -183,33 +183,34 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
 
 /* ---- The debugger's bytes ---- */
 
-/* The frame behind `page`; false if the page has none yet. BadState if the entry leads outside RAM. */
-static enum aspace_error frame_of(const struct sim *sim, uint64_t page, struct refusal *why, uint64_t *ret, bool *any)
+#define NO_FRAME UINT64_MAX
+
+/* The frame behind `page`, in RAM or not; NO_FRAME if the page has none yet. */
+static uint64_t frame_behind(const struct sim *sim, uint64_t page)
 {
     unsigned level;
     const uint64_t *entry = sim_leaf(sim, page, &level);
 
-    *any = entry && *entry;
-    if (!*any)
-        return ASPACE_OK;
-    *ret = arch_frame(sim->arch, *entry) + (page & (arch_span(level) - 1));
-    if (*ret < sim->frames.total)
-        return ASPACE_OK;
+    return entry && *entry ? arch_frame(sim->arch, *entry) + (page & (arch_span(level) - 1)) : NO_FRAME;
+}
+
+static enum aspace_error refuse_no_ram(uint64_t frame, uint64_t page, struct refusal *why)
+{
+    if (frame == NO_FRAME)
+        return refuse(why, ASPACE_BAD_STATE, "the page tables have no frame for 0x%" PRIx64, page_addr(page));
     refuse(why, ASPACE_BAD_STATE, "there is no RAM at physical address 0x%" PRIx64 ", where 0x%" PRIx64 " leads",
-           page_addr(*ret), page_addr(page));
+           page_addr(frame), page_addr(page));
     why->hint = "the simulated RAM ends at the space's ram; linear areas may lie beyond it, but hold no bytes there";
     return why->code;
 }
 
-static enum aspace_error check_writable(const struct sim *sim, const struct area *area, uint64_t page,
+/* Whether `frame`, behind a page that has one or was given one, may be written to. */
+static enum aspace_error check_writable(const struct sim *sim, const struct area *area, uint64_t page, uint64_t frame,
                                         struct refusal *why)
 {
-    uint64_t frame;
-    bool any;
-
-    if (frame_of(sim, page, why, &frame, &any))
-        return why->code;
-    if (area->attr.backing != ASPACE_BACKING_LINEAR || !any || frames_kind(&sim->frames, frame) != FRAME_TABLE)
+    if (frame >= sim->frames.total)
+        return refuse_no_ram(frame, page, why);
+    if (area->attr.backing != ASPACE_BACKING_LINEAR || frames_kind(&sim->frames, frame) != FRAME_TABLE)
         return ASPACE_OK;
     refuse(why, ASPACE_DENIED, "the frame at physical address 0x%" PRIx64 " holds page tables of this space",
            page_addr(frame));
@@ -225,7 +226,7 @@ enum aspace_error sim_op_prepare_write(struct backend *backend, const struct are
     bool copied;
 
     for (uint64_t page = page_of(addr); page <= page_of(addr + (size - 1)); page++)
-        if (sim_fill(sim, area, page, why, &filled) || check_writable(sim, area, page, why) ||
+        if (sim_fill(sim, area, page, why, &filled) || check_writable(sim, area, page, frame_behind(sim, page), why) ||
             sim_unshare(sim, area, page, why, &copied))
             return why->code;
     return ASPACE_OK;
@@ -248,15 +249,14 @@ enum aspace_error sim_op_read(struct backend *backend, const struct area *area, 
     (void)area;
     while (size) {
         size_t piece = in_page(addr, size);
-        uint64_t frame;
-        bool any;
+        uint64_t frame = frame_behind(sim, page_of(addr));
 
-        if (frame_of(sim, page_of(addr), why, &frame, &any))
-            return why->code;
-        if (any)
+        if (frame == NO_FRAME)
+            memset(to, 0, piece); /* a lazy page */
+        else if (frame < sim->frames.total)
             memcpy(to, (char *)frames_at(&sim->frames, frame) + (addr & OFFSET_MASK), piece);
         else
-            memset(to, 0, piece); /* a lazy page without a frame */
+            return refuse_no_ram(frame, page_of(addr), why);
         to += piece;
         addr += piece;
         size -= piece;
@@ -272,10 +272,9 @@ enum aspace_error sim_op_write(struct backend *backend, const struct area *area,
 
     while (size) {
         size_t piece = in_page(addr, size);
-        uint64_t frame;
-        bool any;
+        uint64_t frame = frame_behind(sim, page_of(addr));
 
-        if (check_writable(sim, area, page_of(addr), why) || frame_of(sim, page_of(addr), why, &frame, &any))
+        if (check_writable(sim, area, page_of(addr), frame, why))
             return why->code;
         frames_touch(&sim->frames, frame);
         memcpy((char *)frames_at(&sim->frames, frame) + (addr & OFFSET_MASK), from, piece);

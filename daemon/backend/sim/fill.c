@@ -34,6 +34,9 @@ struct filler {
     bool strict;                         /* a leaf that could be of that level has to be */
     uint64_t bits[ARCH_LEAF_LEVELS + 1]; /* of a leaf, by level */
     struct refusal *why;
+    uint64_t end;   /* of the pages to fill */
+    uint64_t first; /* the frames that are taken for the next ones */
+    uint64_t held;
 };
 
 static struct filler filler_of(struct sim *sim, const struct area *area, unsigned level, struct refusal *why)
@@ -53,20 +56,21 @@ static struct filler filler_of(struct sim *sim, const struct area *area, unsigne
 /* ---- Pages of level 1 ---- */
 
 /* Frames in one piece for at most `want` pages from `page` on; a fault to be injected wants them one by one. */
-static enum aspace_error take_frames(const struct filler *f, uint64_t page, uint64_t want, uint64_t *ret,
-                                     uint64_t *ret_count)
+static enum aspace_error take_frames(struct filler *f, uint64_t page, uint64_t want)
 {
     if (f->linear) {
-        *ret = page + f->area->attr.delta;
-        *ret_count = want;
+        f->first = page + f->area->attr.delta;
+        f->held = want;
         return ASPACE_OK;
     }
     if (want == 1 || f->sim->backend.inject) {
-        *ret_count = 1;
-        return sim_take_frame(f->sim, FRAME_DATA, page, f->why, ret);
+        if (sim_take_frame(f->sim, FRAME_DATA, page, f->why, &f->first))
+            return f->why->code;
+        f->held = 1;
+        return ASPACE_OK;
     }
-    *ret_count = frames_take_some(&f->sim->frames, FRAME_DATA, want, ret);
-    return *ret_count ? ASPACE_OK : refuse_no_frame(f->sim, f->why);
+    f->held = frames_take_some(&f->sim->frames, FRAME_DATA, want, &f->first);
+    return f->held ? ASPACE_OK : refuse_no_frame(f->sim, f->why);
 }
 
 static enum aspace_error take_raw_table(const struct filler *f, uint64_t page, uint64_t *ret)
@@ -80,36 +84,37 @@ static enum aspace_error take_raw_table(const struct filler *f, uint64_t page, u
 static void write_run(uint64_t *entries, uint64_t entry, uint64_t step, uint64_t count)
 {
     if (count == ARCH_ENTRIES)
-        for (unsigned i = 0; i < ARCH_ENTRIES; i++)
+        for (uint64_t i = 0; i < ARCH_ENTRIES; i++)
             entries[i] = entry + i * step;
     else
         for (uint64_t i = 0; i < count; i++)
             entries[i] = entry + i * step;
 }
 
-/* The part of `table` that is `range`; what is behind a frame that could not be had stays as it was. */
-static enum aspace_error fill_pages(const struct filler *f, uint64_t table, struct range range)
+/* The part of `table` that is `range`; what is behind a frame that could not be had stays as it was. Without large leaves
+ * to come, frames are taken for the tables to come, too. */
+static enum aspace_error fill_pages(struct filler *f, uint64_t table, struct range range)
 {
     const uint64_t step = arch_address(f->sim->arch, 1);
     uint64_t count;
 
     for (uint64_t page = range.start; page < range.end; page += count) {
         uint64_t *entries = &sim_table(f->sim, table)[arch_index(page, 1)];
-        uint64_t frame;
-        uint64_t entry;
 
-        if (take_frames(f, page, range.end - page, &frame, &count))
+        if (!f->held && take_frames(f, page, (f->level == 1 ? f->end : range.end) - page))
             return f->why->code;
-        entry = arch_address(f->sim->arch, frame) | f->bits[1];
-        write_run(entries, entry, step, count);
+        count = f->held < range.end - page ? f->held : range.end - page;
+        write_run(entries, arch_address(f->sim->arch, f->first) | f->bits[1], step, count);
         frames_add_live(&f->sim->frames, table, (int)count);
+        f->first += count;
+        f->held -= count;
     }
     return ASPACE_OK;
 }
 
 /* A table of level 1 that `range` fills whole: its old bytes need not be zeroed, but for those that stay without a
  * frame. */
-static enum aspace_error fill_new_table(const struct filler *f, uint64_t *entry, struct range range)
+static enum aspace_error fill_new_table(struct filler *f, uint64_t *entry, struct range range)
 {
     uint64_t table;
 
@@ -175,10 +180,10 @@ static enum aspace_error child_table(const struct filler *f, uint64_t table, uin
     return ASPACE_OK;
 }
 
-static enum aspace_error fill_table(const struct filler *f, uint64_t table, unsigned level, struct range range);
+static enum aspace_error fill_table(struct filler *f, uint64_t table, unsigned level, struct range range);
 
 /* The pages of `part`, which one entry of `table` covers. */
-static enum aspace_error fill_part(const struct filler *f, uint64_t table, unsigned level, struct range part)
+static enum aspace_error fill_part(struct filler *f, uint64_t table, unsigned level, struct range part)
 {
     uint64_t *entry = &sim_table(f->sim, table)[arch_index(part.start, level)];
     uint64_t child;
@@ -199,7 +204,7 @@ static enum aspace_error fill_part(const struct filler *f, uint64_t table, unsig
 }
 
 /* `range` lies inside what `table` covers, and nothing is in it. */
-static enum aspace_error fill_table(const struct filler *f, uint64_t table, unsigned level, struct range range)
+static enum aspace_error fill_table(struct filler *f, uint64_t table, unsigned level, struct range range)
 {
     uint64_t span = arch_span(level);
     struct range part = range;
@@ -217,11 +222,16 @@ static enum aspace_error fill_table(const struct filler *f, uint64_t table, unsi
 }
 
 /* Fills all of `range`, logged before: an undo empties the whole range, so a failure midway needs no more than that. */
-static enum aspace_error fill_range(const struct filler *f, struct range range)
+static enum aspace_error fill_range(struct filler *f, struct range range)
 {
     if (!sim_log(f->sim, (struct undo){.kind = UNDO_FILL, .range = range}))
         return refuse_no_memory(f->why);
-    return fill_table(f, f->sim->root, f->sim->arch->levels, range);
+    f->end = range.end;
+    if (fill_table(f, f->sim->root, f->sim->arch->levels, range) == ASPACE_OK)
+        return ASPACE_OK;
+    if (f->held && !f->linear)
+        frames_give_run(&f->sim->frames, f->first, f->held);
+    return f->why->code;
 }
 
 /* ---- Mapping ---- */

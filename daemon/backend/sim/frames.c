@@ -11,8 +11,8 @@
 /* So many frames at once fill the hot ones, when they are empty. */
 #define HOT_ORDER 4
 
-/* Eight bytes of `state` at once. */
-#define EACH_BYTE UINT64_C(0x0101010101010101)
+/* So many bytes of `state` are looked at together: of loops this long compilers make vectors. */
+#define GROUP 64
 
 /* ---- Life ---- */
 
@@ -159,17 +159,14 @@ static void clean(struct ram *ram, uint64_t first, uint64_t count)
 static bool any_dirty(const struct ram *ram, uint64_t first, uint64_t count)
 {
     const uint8_t *state = ram->state + first;
-    uint64_t word;
-    uint64_t all = 0;
-    uint64_t i = 0;
+    uint8_t all = 0;
 
-    for (; i + sizeof(word) <= count; i += sizeof(word)) {
-        memcpy(&word, state + i, sizeof(word));
-        all |= word;
-    }
-    for (; i < count; i++)
-        all |= state[i];
-    return all & FRAME_DIRTY * EACH_BYTE;
+    for (; count >= GROUP; count -= GROUP, state += GROUP)
+        for (unsigned i = 0; i < GROUP; i++)
+            all |= state[i];
+    while (count)
+        all |= state[--count];
+    return all & FRAME_DIRTY;
 }
 
 /* Frames that were just found free are the space's. */
@@ -298,6 +295,24 @@ void frames_give(struct frames *frames, uint64_t frame)
         frames_give_run(frames, frame, 1);
 }
 
+/* Marks a whole group free and adds the dirty ones; false if not all are data of this space alone. */
+static bool set_group_free(uint8_t *state, uint64_t *dirty)
+{
+    uint8_t differ = 0;
+    uint8_t sum = 0;
+
+    for (unsigned i = 0; i < GROUP; i++)
+        differ |= (state[i] & (uint8_t)~FRAME_DIRTY) ^ FRAME_DATA;
+    if (differ)
+        return false;
+    for (unsigned i = 0; i < GROUP; i++) {
+        state[i] &= FRAME_DIRTY;
+        sum += state[i] / FRAME_DIRTY;
+    }
+    *dirty += sum;
+    return true;
+}
+
 /* Marks frames free, from `first` on and at most `count`, up to the first that is not data of this space alone; how
  * many, and how many of these are dirty. */
 static uint64_t set_free(struct frames *frames, uint64_t first, uint64_t count, uint64_t *ret_dirty)
@@ -306,23 +321,11 @@ static uint64_t set_free(struct frames *frames, uint64_t first, uint64_t count, 
     uint64_t dirty = 0;
     uint64_t i = 0;
 
-    while (i < count) {
-        uint64_t word;
-
-        if (count - i >= sizeof(word)) {
-            memcpy(&word, state + i, sizeof(word));
-            if ((word & ~(FRAME_DIRTY * EACH_BYTE)) == FRAME_DATA * EACH_BYTE) {
-                word &= FRAME_DIRTY * EACH_BYTE;
-                memcpy(state + i, &word, sizeof(word));
-                dirty += word / FRAME_DIRTY * EACH_BYTE >> 56; /* the sum of the bytes */
-                i += sizeof(word);
-                continue;
-            }
-        }
-        if ((state[i] & ~FRAME_DIRTY) != FRAME_DATA)
-            break;
+    while (count - i >= GROUP && set_group_free(state + i, &dirty))
+        i += GROUP;
+    for (; i < count && (state[i] & ~FRAME_DIRTY) == FRAME_DATA; i++) {
         state[i] &= FRAME_DIRTY;
-        dirty += state[i++] != 0;
+        dirty += state[i] != 0;
     }
     *ret_dirty = dirty;
     return i;
@@ -363,6 +366,22 @@ void frames_give_run(struct frames *frames, uint64_t first, uint64_t count)
 
 /* ---- Sharing ---- */
 
+/* A whole group that no other space has; false, and nothing done, if there is one that others have. */
+static bool share_group(uint8_t *state, uint16_t *note)
+{
+    uint8_t all = 0;
+
+    for (unsigned i = 0; i < GROUP; i++)
+        all |= state[i];
+    if (all & FRAME_SHARED)
+        return false;
+    for (unsigned i = 0; i < GROUP; i++)
+        state[i] |= FRAME_SHARED;
+    for (unsigned i = 0; i < GROUP; i++)
+        note[i] = 1;
+    return true;
+}
+
 void frames_share_run(struct frames *frames, uint64_t first, uint64_t count)
 {
     uint8_t *state = frames->state + first;
@@ -370,17 +389,8 @@ void frames_share_run(struct frames *frames, uint64_t first, uint64_t count)
     uint64_t newly = 0;
     uint64_t i = 0;
 
-    for (uint64_t word; i + sizeof(word) <= count; i += sizeof(word)) {
-        static const uint16_t ones[sizeof(word)] = {1, 1, 1, 1, 1, 1, 1, 1};
-
-        memcpy(&word, state + i, sizeof(word));
-        if (word & FRAME_SHARED * EACH_BYTE)
-            break;
-        word |= FRAME_SHARED * EACH_BYTE;
-        memcpy(state + i, &word, sizeof(word));
-        memcpy(note + i, ones, sizeof(ones));
-        newly += sizeof(word);
-    }
+    for (; count - i >= GROUP && share_group(state + i, note + i); i += GROUP)
+        newly += GROUP;
     for (; i < count; i++) {
         bool shared = state[i] & FRAME_SHARED;
 

@@ -85,9 +85,6 @@ void sim_drop(struct sim *sim, struct range range);
  * NoMemory: frames for tables, or the log's. */
 enum aspace_error sim_move(struct sim *sim, struct range range, uint64_t to, struct refusal *why);
 
-/* Frees what `count` entries of a table of `level` lead to. */
-void sim_release(struct sim *sim, const uint64_t *entries, unsigned count, unsigned level);
-
 /* Breaks leaves that lie on both sides of an end of `range` until none does, logged. NoMemory. */
 enum aspace_error sim_split_ends(struct sim *sim, struct range range, struct refusal *why);
 
@@ -96,6 +93,11 @@ void sim_set_flags(struct sim *sim, struct range range, uint16_t flags);
 
 /* `leaf` of `level` with the bits of `flags`; its address and what hardware noted stay. */
 uint64_t sim_reflag(const struct arch *arch, uint64_t leaf, unsigned level, uint16_t flags);
+
+/* ---- release.c ---- */
+
+/* Frees what `count` entries of a table of `level` lead to. */
+void sim_release(struct sim *sim, const uint64_t *entries, unsigned count, unsigned level);
 
 /* ---- clone.c ---- */
 
