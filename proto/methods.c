@@ -318,6 +318,19 @@ static const struct field_spec walk_fields[] = {
     {"page_size", FIELD_SIZE, false, "bytes that the leaf maps"},
 };
 
+static const struct param_spec dump_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_START, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only entries for addresses from this one on"},
+    {PARAM_LIMIT, TYPE_COUNT, false, CLI_OPTION, 0, NULL, "1000",
+     "how many at most, up to 10000, beside those that lead to start"},
+};
+static const struct field_spec dump_fields[] = {
+    {"entries", FIELD_TABLE_ENTRIES, false,
+     "what is not empty, by rising address; an entry comes before those of the table that it leads to, and each reply "
+     "has those that lead to start"},
+    {"next", FIELD_ADDR_OR_NULL, false, "the start to ask for next; null if these were all"},
+};
+
 static const struct param_spec export_params[] = {
     PARAM_OF_SPACE,
     {PARAM_PATH, TYPE_TEXT, true, CLI_POSITIONAL, 2, NULL, NULL,
@@ -573,6 +586,9 @@ const struct method methods[] = {
     [METHOD_PAGE_WALK] = {METHOD(PAGE_WALK), .summary = "Walk the page tables to an address as the MMU does",
                           .traits = METHOD_ON_SPACE | METHOD_UNSYNCED, PARAMS(addr_params), FIELDS(walk_fields),
                           .errors = page_errors, .verb = "walk"},
+    [METHOD_PAGE_DUMP] = {METHOD(PAGE_DUMP), .summary = "List the page tables, runs of leaves alike as one",
+                          .traits = METHOD_ON_SPACE | METHOD_UNSYNCED | METHOD_BY_SPACE, PARAMS(dump_params),
+                          FIELDS(dump_fields), .errors = page_errors, .verb = "tables"},
     [METHOD_PAGE_EXPORT] = {METHOD(PAGE_EXPORT),
                             .summary = "Write the simulated RAM, page tables and all, to a new file",
                             .traits = METHOD_ON_SPACE | METHOD_UNSYNCED | METHOD_BY_SPACE | METHOD_BY_OWNER,

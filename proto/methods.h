@@ -37,6 +37,7 @@
     X(AREA_OVERLAPS, "area.overlaps")                                                                                  \
     X(AREA_LIST, "area.list")                                                                                          \
     X(PAGE_WALK, "page.walk")                                                                                          \
+    X(PAGE_DUMP, "page.dump")                                                                                          \
     X(PAGE_EXPORT, "page.export")                                                                                      \
     X(MEMORY_ACCESS, "memory.access")                                                                                  \
     X(MEMORY_READ, "memory.read")                                                                                      \
@@ -179,6 +180,7 @@ enum field_type {
     FIELD_SPACES,
     FIELD_STRINGS,
     FIELD_LEVELS,
+    FIELD_TABLE_ENTRIES,
     FIELD_FAULT,
     FIELD_RESULTS,
     FIELD_INJECTED_FAULTS,

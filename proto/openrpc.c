@@ -58,6 +58,13 @@
                "\"properties\":{\"level\":" COUNT ",\"table\":" ADDRESS ",\"index\":" COUNT ",\"entry\":" ADDRESS      \
                ",\"flags\":" FLAGS ",\"present\":" BOOL ",\"leaf\":" BOOL                                              \
                "},\"required\":[\"level\",\"table\",\"index\",\"entry\",\"flags\",\"present\",\"leaf\"]}")             \
+    X("TableEntry",                                                                                                    \
+      "{\"title\":\"TableEntry\",\"type\":\"object\",\"properties\":{\"start\":" ADDRESS ",\"size\":" SIZE             \
+      ",\"name\":" TEXT ",\"level\":" COUNT ",\"table\":" ADDRESS ",\"index\":" COUNT ",\"entry\":" ADDRESS            \
+      ",\"flags\":" FLAGS ",\"present\":" BOOL ",\"leaf\":" BOOL ",\"count\":" COUNT ",\"pa\":" ADDRESS                \
+      ",\"bits\":" TEXT                                                                                                \
+      "},\"required\":[\"start\",\"size\",\"name\",\"level\",\"table\",\"index\",\"entry\",\"flags\",\"present\","     \
+      "\"leaf\",\"count\",\"pa\",\"bits\"]}")                                                                          \
     X("Fault",                                                                                                         \
       "{\"title\":\"Fault\",\"type\":\"object\",\"properties\":{\"reason\":" TEXT ",\"addr\":" ADDRESS                 \
       ",\"code\":" COUNT ",\"area\":" OR_NULL(AREA) "},\"required\":[\"reason\",\"addr\",\"code\",\"area\"]}")         \
@@ -103,6 +110,7 @@ static const char *const field_schemas[] = {
     [FIELD_SPACES] = ARRAY(SPACE),
     [FIELD_STRINGS] = ARRAY(TEXT),
     [FIELD_LEVELS] = ARRAY(REF("Level")),
+    [FIELD_TABLE_ENTRIES] = ARRAY(REF("TableEntry")),
     [FIELD_FAULT] = REF("Fault"),
     [FIELD_RESULTS] = ARRAY("{\"type\":\"object\"}"),
     [FIELD_INJECTED_FAULTS] = ARRAY(REF("InjectedFault")),

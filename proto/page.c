@@ -33,6 +33,7 @@ static const char *const field_types[] = {
     [FIELD_SPACES] = "array of Space",
     [FIELD_STRINGS] = "array of strings",
     [FIELD_LEVELS] = "array of Level",
+    [FIELD_TABLE_ENTRIES] = "array of TableEntry",
     [FIELD_FAULT] = "Fault",
     [FIELD_RESULTS] = "array of results",
     [FIELD_INJECTED_FAULTS] = "array of InjectedFault",
@@ -246,6 +247,11 @@ static void print_types(struct json_writer *w)
     print(w,
           "| Space | `{name, backend, arch, range, page_size, merge, generation, areas, mapped, resident, tag?}` |\n");
     print(w, "| Level | `{level, table, index, entry, flags, present, leaf}` |\n");
+    print(w,
+          "| TableEntry | `{start, size, name, level, table, index, entry, flags, present, leaf, count, pa, bits}`: an "
+          "entry that leads to a table (`count` is 1), or `count` leaves alike from `index` on, whose frames follow "
+          "each other from `pa` on; `name` is that of the level, `bits` what the first entry has beside its address, "
+          "both by the architecture's names |\n");
     print(w, "| Fault | `{reason, addr, code, area}` |\n");
     print(w, "| InjectedFault | `{id, op, nth or every, within?, error, count, seen, fired}`: `seen` operations since "
              "it was set, `fired` of which it failed |\n");

@@ -148,6 +148,8 @@ int run_method(struct session *s, const struct method *method, char **words, int
         return run_ping(s, &args);
     case METHOD_AREA_LIST:
         return run_areas(s, &args);
+    case METHOD_PAGE_DUMP:
+        return run_tables(s, &args);
     case METHOD_SPACE_APPLY:
         return run_apply(s, &args);
     case METHOD_MEMORY_READ:

@@ -31,10 +31,11 @@ int call_with_args(struct session *s, const struct args *args, struct aspace_rep
 int print_reply(const struct session *s, const struct args *args, const struct aspace_reply *reply);
 
 /* The methods whose verbs do more than call and print. */
-int run_areas(struct session *s, const struct args *args); /* areas.c */
-int run_read(struct session *s, const struct args *args);  /* memory.c */
-int run_write(struct session *s, const struct args *args); /* memory.c */
-int run_apply(struct session *s, struct args *args);       /* apply.c */
+int run_areas(struct session *s, const struct args *args);  /* areas.c */
+int run_tables(struct session *s, const struct args *args); /* tables.c */
+int run_read(struct session *s, const struct args *args);   /* memory.c */
+int run_write(struct session *s, const struct args *args);  /* memory.c */
+int run_apply(struct session *s, struct args *args);        /* apply.c */
 
 /* All bytes of `fd` into a new buffer, NUL-terminated, that the caller frees. 0 or a negative errno value, -EFBIG
  * for more than 256 MiB. call.c */

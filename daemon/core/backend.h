@@ -34,6 +34,21 @@ struct walk {
     uint64_t page_size; /* of the leaf in bytes; the base page's if there is none */
 };
 
+/* What a dump of the tables tells of: one entry that leads to a table, or a run of leaves in one table whose frames follow
+ * each other and which are alike in all else. `at` is the first of them. */
+struct dump_entry {
+    struct walk_level at;
+    const char *name; /* of that level of tables, by the architecture; static */
+    uint64_t start;   /* address that it is for */
+    uint64_t size;    /* bytes of addresses */
+    uint64_t count;   /* entries */
+    uint64_t pa;      /* what it leads to; a leaf that is not present keeps one */
+    char bits[96];    /* what the entry has beside that address, by the architecture's names */
+};
+
+/* Takes an entry; false ends the dump. */
+typedef bool dump_fn(void *arg, const struct dump_entry *entry);
+
 /* What a CPU would do. */
 struct access {
     enum aspace_outcome outcome;
@@ -137,6 +152,9 @@ struct backend_ops {
     /* Whether an access in `area` goes through, a demand fill included. Changes nothing. */
     bool (*allows)(struct backend *backend, const struct area *area, enum aspace_access kind, enum aspace_mode mode);
     enum aspace_error (*walk)(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret);
+    /* Gives the entries of the page tables, but empty ones, that are for addresses from `start` on; an entry comes before
+     * those of the table that it leads to. */
+    void (*dump)(struct backend *backend, uint64_t start, dump_fn *each, void *arg);
     /* A backend with the same contents, which share what is not written to from then on: they are a family. NoMemory,
      * Busy if the family is full. */
     enum aspace_error (*clone)(struct backend *backend, struct refusal *why, struct backend **ret);

@@ -4,9 +4,6 @@
 #include "ptrace/ptrace.h"
 #include "rpc/call.h"
 
-#define LIST_DEFAULT 1000
-#define LIST_MAX     10000
-
 /* ---- Placement: area.map and area.find_free ---- */
 
 /* The size of the pages that area.map asks for; those of find_free, and of auto, are the smallest. */
@@ -384,10 +381,8 @@ static enum aspace_error read_window(struct call *call, struct list_window *w)
     uint64_t start = call_has(call, PARAM_START) ? call_number(call, PARAM_START) : 0;
     uint64_t end = call_has(call, PARAM_END) ? call_number(call, PARAM_END) : UINT64_MAX;
 
-    w->limit = call_has(call, PARAM_LIMIT) ? call_number(call, PARAM_LIMIT) : LIST_DEFAULT;
-    if (w->limit < 1 || w->limit > LIST_MAX)
-        return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_LIMIT, "limit %" PRIu64 " is not from 1 to %d",
-                                 w->limit, LIST_MAX);
+    if (call_limit(call, &w->limit))
+        return call->why.code;
     if (start >= end)
         return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_END,
                                  "the window from 0x%" PRIx64 " to 0x%" PRIx64 " is empty", start, end);

@@ -7,6 +7,9 @@
 
 #define PAGE_MASK (ASPACE_PAGE_SIZE - 1)
 
+#define LIST_DEFAULT 1000
+#define LIST_MAX     10000
+
 enum aspace_error call_refuse_param(struct call *call, enum aspace_error code, enum param_id id, const char *format,
                                     ...)
 {
@@ -61,5 +64,16 @@ enum aspace_error call_bounds(struct call *call, enum param_id id, struct range 
         return call_refuse_param(call, ASPACE_INVALID_PARAM, id, "%s [0x%" PRIx64 ", 0x%" PRIx64 ") is empty",
                                  param_names[id], low, high);
     *ret = (struct range){page_of(low), page_of(high)};
+    return ASPACE_OK;
+}
+
+enum aspace_error call_limit(struct call *call, uint64_t *ret)
+{
+    uint64_t limit = call_has(call, PARAM_LIMIT) ? call_number(call, PARAM_LIMIT) : LIST_DEFAULT;
+
+    if (limit < 1 || limit > LIST_MAX)
+        return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_LIMIT, "limit %" PRIu64 " is not from 1 to %d",
+                                 limit, LIST_MAX);
+    *ret = limit;
     return ASPACE_OK;
 }

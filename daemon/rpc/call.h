@@ -58,7 +58,7 @@ call_handler space_create_method, space_clone_method, space_destroy_method, spac
 call_handler area_map_method, area_unmap, area_protect, area_shrink, area_split, area_merge, area_find, area_find_free,
     area_overlaps, area_list, area_move, space_apply;
 call_handler inject_set, inject_clear, inject_list;
-call_handler page_walk, page_export, memory_access, memory_read, memory_write;
+call_handler page_walk, page_dump, page_export, memory_access, memory_read, memory_write;
 
 /* Whether a space.create is of a live process, and its part of the work: on the thread that the space will live on. */
 bool create_is_live(const struct call *call);
@@ -97,6 +97,9 @@ enum aspace_error call_range(struct call *call, struct range *ret);
 
 /* The range of a parameter [lo, hi). */
 enum aspace_error call_bounds(struct call *call, enum param_id id, struct range *ret);
+
+/* The parameter limit of a method that lists: 1000 unless told, at most 10000. */
+enum aspace_error call_limit(struct call *call, uint64_t *ret);
 
 /* ---- Core to JSON ---- */
 

@@ -4,11 +4,11 @@
 
 #include "rpc/call.h"
 
-static void write_level(struct json_writer *w, const struct walk_level *level)
+/* The members of a Level. */
+static void write_level_members(struct json_writer *w, const struct walk_level *level)
 {
     char flags[FLAGS_TEXT_MAX];
 
-    json_begin_object(w);
     json_name(w, "level");
     json_uint(w, level->level);
     json_name(w, "table");
@@ -23,6 +23,12 @@ static void write_level(struct json_writer *w, const struct walk_level *level)
     json_bool(w, level->present);
     json_name(w, "leaf");
     json_bool(w, level->leaf);
+}
+
+static void write_level(struct json_writer *w, const struct walk_level *level)
+{
+    json_begin_object(w);
+    write_level_members(w, level);
     json_end_object(w);
 }
 
@@ -50,6 +56,72 @@ enum aspace_error page_walk(struct call *call)
     json_name(w, "page_size");
     json_hex(w, walk.page_size);
     json_end_object(w);
+    return ASPACE_OK;
+}
+
+static void write_dump_entry(struct json_writer *w, const struct dump_entry *entry)
+{
+    json_begin_object(w);
+    json_name(w, "start");
+    json_hex(w, entry->start);
+    json_name(w, "size");
+    json_hex(w, entry->size);
+    json_name(w, "name");
+    json_string(w, entry->name);
+    write_level_members(w, &entry->at);
+    json_name(w, "count");
+    json_uint(w, entry->count);
+    json_name(w, "pa");
+    json_hex(w, entry->pa);
+    json_name(w, "bits");
+    json_string(w, entry->bits);
+    json_end_object(w);
+}
+
+struct dump {
+    struct json_writer *out;
+    uint64_t start;
+    uint64_t left; /* of the limit */
+    bool more;
+    uint64_t next;
+};
+
+/* The tables on the way to `start` come whatever the limit is: so each page is a tree, and the next one begins later. */
+static bool dump_one(void *arg, const struct dump_entry *entry)
+{
+    struct dump *dump = arg;
+
+    if (entry->at.leaf || entry->start > dump->start) {
+        dump->more = dump->left == 0;
+        dump->next = entry->start;
+        if (dump->more)
+            return false;
+        dump->left--;
+    }
+    write_dump_entry(dump->out, entry);
+    return true;
+}
+
+enum aspace_error page_dump(struct call *call)
+{
+    struct backend *backend = call->space->backend;
+    struct dump dump = {.out = call->out, .start = call_has(call, PARAM_START) ? call_number(call, PARAM_START) : 0};
+
+    if (!backend->ops->dump)
+        return refuse(&call->why, ASPACE_UNSUPPORTED, "the %s backend has no page tables to dump", backend->ops->name);
+    if (call_limit(call, &dump.left))
+        return call->why.code;
+    json_begin_object(call->out);
+    json_name(call->out, "entries");
+    json_begin_array(call->out);
+    backend->ops->dump(backend, dump.start, dump_one, &dump);
+    json_end_array(call->out);
+    json_name(call->out, "next");
+    if (dump.more)
+        json_hex(call->out, dump.next);
+    else
+        json_null(call->out);
+    json_end_object(call->out);
     return ASPACE_OK;
 }
 

@@ -39,6 +39,7 @@ static call_handler *const handlers[METHOD_COUNT] = {
     [METHOD_AREA_OVERLAPS] = area_overlaps,
     [METHOD_AREA_LIST] = area_list,
     [METHOD_PAGE_WALK] = page_walk,
+    [METHOD_PAGE_DUMP] = page_dump,
     [METHOD_PAGE_EXPORT] = page_export,
     [METHOD_MEMORY_ACCESS] = memory_access,
     [METHOD_MEMORY_READ] = memory_read,

@@ -35,6 +35,33 @@
 /* An invalid descriptor is software's but for bit 0. This bit, with AP2, keeps it from being 0. */
 #define NO_ACCESS (UINT64_C(1) << 57)
 
+/* D8.2.1: lookup levels; D8.3.2: the names of descriptors' fields. */
+static const char *const level_names[] = {"L3", "L2", "L1", "L0"};
+
+#define LEAVES (ARCH_IN_LEAF | ARCH_IN_ABSENT)
+
+static const struct arch_name names[] = {
+    {"TABLE", VALID | TABLE, VALID | TABLE, ARCH_IN_TABLE},
+    {"PAGE", VALID | PAGE, VALID | PAGE, ARCH_IN_LEAF},
+    {"BLOCK", VALID | PAGE, VALID, ARCH_IN_LEAF},
+    {"AP1", AP1, AP1, ARCH_IN_LEAF},
+    {"AP2", AP2, AP2, ARCH_IN_LEAF},
+    {"ISH", SH_INNER, SH_INNER, ARCH_IN_LEAF},
+    {"AF", AF, AF, LEAVES},
+    {"nG", NG, NG, ARCH_IN_LEAF},
+    {"DBM", DBM, DBM, ARCH_IN_LEAF},
+    {"PXN", PXN, PXN, ARCH_IN_LEAF},
+    {"UXN", UXN, UXN, ARCH_IN_LEAF},
+    {"Attr0", ATTR, 0, ARCH_IN_LEAF},
+    {"Attr1", ATTR, ATTR_UNCACHED, ARCH_IN_LEAF},
+    {"Attr2", ATTR, ATTR_DEVICE, ARCH_IN_LEAF},
+    {"kept", NO_ACCESS | AP2, NO_ACCESS | AP2, ARCH_IN_ABSENT},
+    {"linear", SPECIAL, SPECIAL, LEAVES},
+    {"shared", SHARED, SHARED, LEAVES},
+    {"written", WRITTEN, WRITTEN, LEAVES},
+    {NULL, 0, 0, 0},
+};
+
 /* ESR_EL1 (D19.2.37): EC in bits 31:26, IL in bit 25, then the ISS, whose WnR is bit 6 and whose fault status is bits
  * 5:0, with the lookup level in the lowest two. */
 #define EC_FETCH_EL0       UINT32_C(0x20)
@@ -168,4 +195,6 @@ const struct arch arch_aarch64 = {
     .allows = allows,
     .use = use,
     .code = code,
+    .level_names = level_names,
+    .names = names,
 };

@@ -24,12 +24,29 @@ enum arch_fault {
     FAULT_UNTRANSLATED, /* the tables have no place for the address */
 };
 
+/* Entries that a name is for. */
+enum arch_where {
+    ARCH_IN_TABLE = 1,  /* those that lead to tables */
+    ARCH_IN_LEAF = 2,   /* leaves */
+    ARCH_IN_ABSENT = 4, /* what is kept where an entry is not present */
+};
+
+/* The manual's name of a bit, or of a value of a field; in lower case if hardware leaves the bit to software. */
+struct arch_name {
+    const char *name;
+    uint64_t mask; /* of an entry: */
+    uint64_t value;
+    unsigned where;
+};
+
 struct arch {
     const char *name;
-    unsigned levels;        /* of tables; 1 is the level of 4 KiB pages, the root has the highest */
-    unsigned half_bits;     /* addresses below 2^half_bits are translated, */
-    bool upper_half;        /* and those from -2^half_bits up */
-    unsigned physical_bits; /* of an address that an entry can lead to */
+    unsigned levels;                /* of tables; 1 is the level of 4 KiB pages, the root has the highest */
+    const char *const *level_names; /* of tables, from level 1 up */
+    const struct arch_name *names;  /* of what an entry has beside its address; the last has none */
+    unsigned half_bits;             /* addresses below 2^half_bits are translated, */
+    bool upper_half;                /* and those from -2^half_bits up */
+    unsigned physical_bits;         /* of an address that an entry can lead to */
 
     /* What the register that leads to the root holds (CR3, TTBR0_EL1, satp): the root's frame shifted left, with this. */
     unsigned root_shift;
@@ -104,6 +121,11 @@ static inline uint64_t arch_address(const struct arch *arch, uint64_t frame)
 {
     return frame << arch->shift;
 }
+
+/* What `entry` has beside its address, by the architecture's own names, into `buffer` of ARCH_TEXT_MAX bytes: "P RW US".
+ * Bits without a name stand at the end as a number. Returns `buffer`. */
+#define ARCH_TEXT_MAX 96
+char *arch_describe(const struct arch *arch, uint64_t entry, bool leaf, char *buffer);
 
 static inline unsigned arch_index(uint64_t page, unsigned level)
 {

@@ -128,6 +128,7 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
                                 struct access *ret);
 bool sim_op_allows(struct backend *backend, const struct area *area, enum aspace_access kind, enum aspace_mode mode);
 enum aspace_error sim_op_walk(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret);
+void sim_op_dump(struct backend *backend, uint64_t start, dump_fn *each, void *arg);
 enum aspace_error sim_op_prepare_write(struct backend *backend, const struct area *area, uint64_t addr, uint64_t size,
                                        struct refusal *why);
 enum aspace_error sim_op_read(struct backend *backend, const struct area *area, uint64_t addr, void *buffer,

@@ -25,6 +25,28 @@
 /* With V = 0 the other bits are software's (4.3.1): this one keeps the frame of a page that nobody may touch. */
 #define NO_ACCESS GLOBAL
 
+/* 4.3.2: the part of the address that is the index. */
+static const char *const level_names[] = {"VPN0", "VPN1", "VPN2", "VPN3", "VPN4"};
+
+#define LEAVES (ARCH_IN_LEAF | ARCH_IN_ABSENT)
+
+static const struct arch_name names[] = {
+    {"V", VALID, VALID, ARCH_IN_TABLE | ARCH_IN_LEAF},
+    {"R", READ, READ, ARCH_IN_LEAF},
+    {"W", WRITE, WRITE, ARCH_IN_LEAF},
+    {"X", EXEC, EXEC, ARCH_IN_LEAF},
+    {"U", USER, USER, ARCH_IN_LEAF},
+    {"G", GLOBAL, GLOBAL, ARCH_IN_LEAF},
+    {"A", ACCESSED, ACCESSED, LEAVES},
+    {"D", DIRTY, DIRTY, LEAVES},
+    {"NC", NON_CACHEABLE | IO, NON_CACHEABLE, ARCH_IN_LEAF},
+    {"IO", NON_CACHEABLE | IO, IO, ARCH_IN_LEAF},
+    {"kept", NO_ACCESS, NO_ACCESS, ARCH_IN_ABSENT},
+    {"linear", SPECIAL, SPECIAL, LEAVES},
+    {"shared", SHARED, SHARED, LEAVES},
+    {NULL, 0, 0, 0},
+};
+
 /* 4.1.8, table 4.2: scause of a page fault. */
 #define FETCH_PAGE_FAULT 12u
 #define LOAD_PAGE_FAULT  13u
@@ -124,7 +146,8 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
     .upper_half = true, .physical_bits = 56, .address = ADDRESS, .shift = 10, .table = VALID | READ | WRITE | EXEC,    \
     .leads = VALID, .making = VALID, .flags = VALID | READ | WRITE | EXEC | USER | GLOBAL | NON_CACHEABLE | IO,        \
     .used = ACCESSED | DIRTY, .special = SPECIAL, .shared = SHARED, .writable = WRITE, .encode = encode,               \
-    .decode = decode, .lower = lower, .allows = allows, .use = use, .code = code
+    .decode = decode, .lower = lower, .allows = allows, .use = use, .code = code, .level_names = level_names,          \
+    .names = names
 
 /* 4.1.11, table 4.4: satp's MODE in bits 63:60, ASID 0, the root's PPN. */
 #define SATP_MODE(mode) .root_shift = 0, .root_mode = UINT64_C(mode) << 60

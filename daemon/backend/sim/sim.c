@@ -195,6 +195,7 @@ static const struct backend_ops ops = {
     .access = sim_op_access,
     .allows = sim_op_allows,
     .walk = sim_op_walk,
+    .dump = sim_op_dump,
     .clone = sim_op_clone,
     .export = sim_op_export,
     .check = sim_op_check,

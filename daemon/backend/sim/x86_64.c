@@ -24,6 +24,29 @@
  * touch, as Linux does with _PAGE_PROTNONE (arch/x86/include/asm/pgtable_types.h). */
 #define NO_ACCESS GLOBAL
 
+/* SDM 4.5, figure 4-8: the names of tables, and of bits (4.5.4). */
+static const char *const level_names[] = {"PT", "PD", "PDPT", "PML4", "PML5"};
+
+#define PRESENT_ONES (ARCH_IN_TABLE | ARCH_IN_LEAF)
+#define LEAVES       (ARCH_IN_LEAF | ARCH_IN_ABSENT)
+
+static const struct arch_name names[] = {
+    {"P", PRESENT, PRESENT, PRESENT_ONES},
+    {"RW", WRITE, WRITE, PRESENT_ONES},
+    {"US", USER, USER, PRESENT_ONES},
+    {"PWT", PWT, PWT, PRESENT_ONES},
+    {"PCD", PCD, PCD, PRESENT_ONES},
+    {"A", ACCESSED, ACCESSED, PRESENT_ONES | ARCH_IN_ABSENT},
+    {"D", DIRTY, DIRTY, LEAVES},
+    {"PS", PS, PS, ARCH_IN_LEAF},
+    {"G", GLOBAL, GLOBAL, ARCH_IN_LEAF},
+    {"XD", NX, NX, PRESENT_ONES},
+    {"kept", NO_ACCESS, NO_ACCESS, ARCH_IN_ABSENT},
+    {"linear", SPECIAL, SPECIAL, LEAVES},
+    {"shared", SHARED, SHARED, LEAVES},
+    {NULL, 0, 0, 0},
+};
+
 /* SDM 4.7, figure 4-12: the error code of a page fault. */
 #define CODE_PRESENT 1u
 #define CODE_WRITE   2u
@@ -116,7 +139,7 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
         .address = ADDRESS, .shift = 12, .table = PRESENT | PS, .leads = PRESENT, .making = PRESENT | WRITE | USER,    \
     .flags = PRESENT | WRITE | USER | PWT | PCD | PS | GLOBAL | NX, .used = ACCESSED | DIRTY, .special = SPECIAL,      \
     .shared = SHARED, .writable = WRITE, .table_used = ACCESSED, .encode = encode, .decode = decode, .lower = lower,   \
-    .allows = allows, .use = use, .code = code
+    .allows = allows, .use = use, .code = code, .level_names = level_names, .names = names
 
 /* SDM 4.5, and 3.3.7.1: bits 63:47 of a linear address are all alike. */
 const struct arch arch_x86_64 = {.name = "x86_64", .levels = 4, .half_bits = 47, FORMAT};
