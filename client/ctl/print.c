@@ -336,6 +336,8 @@ print_fn *print_for(enum method_id id)
         [METHOD_RPC_DISCOVER] = print_discover, [METHOD_DAEMON_INFO] = print_object,
         [METHOD_DAEMON_STATS] = print_stats,    [METHOD_DAEMON_SHUTDOWN] = print_shutdown,
         [METHOD_SPACE_CREATE] = print_object,   [METHOD_SPACE_DESTROY] = print_destroyed,
+        [METHOD_SPACE_CLONE] = print_object,    [METHOD_SPACE_RESUME] = print_object,
+        [METHOD_SPACE_SYNC] = print_object,     [METHOD_PAGE_EXPORT] = print_object,
         [METHOD_SPACE_CLEAR] = print_cleared,   [METHOD_DAEMON_WAIT] = print_wait,
         [METHOD_SPACE_LIST] = print_spaces,     [METHOD_SPACE_INFO] = print_object,
         [METHOD_SPACE_CHECK] = print_check,     [METHOD_AREA_MAP] = print_map,

@@ -93,6 +93,16 @@ class Verbs(CtlCase):
         self.good("destroy", name)
         self.assertNotIn(name, self.good("spaces"))
 
+    def test_verbs_that_tell_of_a_space_print_a_table(self):
+        with tempfile.TemporaryDirectory(prefix="aspace-cli-") as folder:
+            self.good("create", self.space)
+            for verb in (("info", self.space), ("clone", self.space, self.space + "-clone"),
+                         ("export", self.space, os.path.join(folder, "image")),
+                         ("create", self.space + "-live", "--", "sleep", "1000"), ("sync", self.space + "-live"),
+                         ("resume", self.space + "-live")):
+                self.assertRegex(self.good(*verb), r"\A(\w+ +\S.*\n)+\Z", verb)
+            self.good("destroy", self.space + "-live")
+
     def test_map_any_lets_the_daemon_place_it(self):
         self.create()
         self.assertIn("0x1000", self.good("map", self.space, "any", "4K", "rw-"))
