@@ -60,6 +60,7 @@ static const char *const type_complaints[] = {
     [TYPE_RANGE] = "a range: write [lo, hi], an array of two addresses",
     [TYPE_BASE64] = "base64 with padding (RFC 4648) in a string",
     [TYPE_HEX] = "pairs of hex digits in a string",
+    [TYPE_SPACE_AT] = "a space's name, or SPACE@SNAPSHOT",
     [TYPE_NAMES] = "an array of at least one name: 1 to 64 of A-Z a-z 0-9 . _ - with no . or - first",
     [TYPE_CHOICES] = "an array of at least one of ",
     [TYPE_TEXTS] = "an array of at least one text",
@@ -197,6 +198,25 @@ static bool is_name(const char *text, size_t size)
     return true;
 }
 
+/* SPACE or SPACE@SNAPSHOT: two texts in the scratch. */
+static bool read_space_at(struct params *p, uint32_t token, struct param_value *ret)
+{
+    char *text = p->scratch + p->scratch_size;
+    size_t size;
+    char *at;
+
+    if (!read_text(p, token, 2 * ASPACE_NAME_MAX + 1, ret, &size))
+        return false;
+    at = memchr(text, '@', size);
+    if (!at)
+        return size <= ASPACE_NAME_MAX && is_name(text, size);
+    *at = '\0';
+    ret->number = (uint64_t)(at + 1 - text);
+    size -= ret->number;
+    return at > text && at - text <= ASPACE_NAME_MAX && is_name(text, (size_t)(at - text)) && size > 0 &&
+           size <= ASPACE_NAME_MAX && is_name(at + 1, size);
+}
+
 static bool are_names(const struct json_doc *doc, uint32_t token)
 {
     char buffer[ASPACE_NAME_MAX + 1];
@@ -236,6 +256,8 @@ static bool read_value(struct params *p, const struct param_spec *spec, uint32_t
         return read_choices(doc, token, spec->choices, ret);
     case TYPE_NAME:
         return read_text(p, token, ASPACE_NAME_MAX, ret, &size) && is_name(ret->text, size);
+    case TYPE_SPACE_AT:
+        return read_space_at(p, token, ret);
     case TYPE_TEXT:
         return read_text(p, token, ASPACE_TAG_MAX, ret, &size);
     case TYPE_CHOICE:

@@ -497,6 +497,50 @@ static const struct param_spec clone_params[] = {
 static const enum aspace_error clone_errors[] = {ASPACE_ALREADY_EXISTS, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY,
                                                  ASPACE_UNSUPPORTED,    LIVE_ERRORS,      0};
 
+/* ---- snapshots ---- */
+
+static const struct param_spec snapshot_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 2, NULL, NULL, "the snapshot's name, one of its space's own"},
+    PARAM_GENERATION,
+};
+static const struct param_spec drop_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 2, NULL, NULL, "the snapshot's name"},
+};
+static const struct field_spec snapshot_fields[] = {FIELD_OF_GENERATION};
+static const enum aspace_error snapshot_errors[] = {
+    ASPACE_ALREADY_EXISTS, ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY,
+    ASPACE_UNSUPPORTED,    ASPACE_CONFLICT,  LIVE_ERRORS,      0};
+static const enum aspace_error restore_errors[] = {
+    ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, ASPACE_UNSUPPORTED, ASPACE_CONFLICT, LIVE_ERRORS, 0};
+
+static const struct field_spec snapshots_fields[] = {
+    {"snapshots", FIELD_SNAPSHOTS, false, "in the order in which they were taken"},
+};
+
+static const char *const compare_names[] = {"written", "bytes", NULL};
+
+static const struct param_spec diff_params[] = {
+    PARAM_OF_SPACE,
+    {PARAM_OTHER, TYPE_SPACE_AT, true, CLI_POSITIONAL, 2, NULL, NULL,
+     "what it is compared with, the state before: another space, or a snapshot, SPACE@SNAPSHOT"},
+    {PARAM_COMPARE, TYPE_CHOICE, false, CLI_OPTION, 0, compare_names, "written",
+     "the pages: those that were written to since the two parted, or of these only those whose bytes differ"},
+    {PARAM_START, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only what lies at this address or above it"},
+    {PARAM_END, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only what lies below this address"},
+    {PARAM_LIMIT, TYPE_COUNT, false, CLI_OPTION, 0, NULL, "1000",
+     "how many differences, and how many ranges, at most, up to 10000"},
+};
+static const struct field_spec diff_fields[] = {
+    {"areas", FIELD_DIFFERENCES, false, "by rising address, as the events that would make the areas of other these"},
+    {"pages_written", FIELD_COUNT, false, "pages in written"},
+    {"written", FIELD_RANGES, false, "pages of areas on both sides, as ranges by rising address"},
+    {"next", FIELD_ADDR_OR_NULL, false, "the start to ask for next; null if that was all"},
+};
+static const enum aspace_error diff_errors[] = {ASPACE_INVALID_PARAM, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY,
+                                                ASPACE_UNSUPPORTED,   LIVE_ERRORS,      0};
+
 /* ---- The table ---- */
 
 /* An edit of areas: alone, or as an operation of space.apply. */
@@ -551,6 +595,24 @@ const struct method methods[] = {
     [METHOD_SPACE_CHECK] = {METHOD(SPACE_CHECK), .summary = "Check areas against page tables against frames",
                             .traits = METHOD_ON_SPACE | METHOD_BY_SPACE, PARAMS(only_space), FIELDS(check_fields),
                             .errors = space_errors, .verb = "check"},
+    [METHOD_SPACE_SNAPSHOT] = {METHOD(SPACE_SNAPSHOT), .summary = "Keep a simulated space as it is now, to go back to",
+                               .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_BY_SPACE | METHOD_UNSYNCED,
+                               PARAMS(snapshot_params), FIELDS(snapshot_fields), .errors = snapshot_errors,
+                               .verb = "snapshot"},
+    [METHOD_SPACE_RESTORE] = {METHOD(SPACE_RESTORE), .summary = "Make a space what it was at a snapshot, which stays",
+                              .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_BY_SPACE | METHOD_UNSYNCED,
+                              PARAMS(snapshot_params), FIELDS(snapshot_fields), .errors = restore_errors,
+                              .verb = "restore"},
+    [METHOD_SPACE_DROP] = {METHOD(SPACE_DROP), .summary = "Forget a snapshot",
+                           .traits = METHOD_ON_SPACE | METHOD_MUTATES | METHOD_BY_SPACE | METHOD_UNSYNCED,
+                           PARAMS(drop_params), .errors = space_errors, .verb = "drop"},
+    [METHOD_SPACE_SNAPSHOTS] = {METHOD(SPACE_SNAPSHOTS), .summary = "List a space's snapshots",
+                                .traits = METHOD_ON_SPACE | METHOD_UNSYNCED, PARAMS(only_space),
+                                FIELDS(snapshots_fields), .errors = space_errors, .verb = "snapshots"},
+    [METHOD_SPACE_DIFF] = {METHOD(SPACE_DIFF),
+                           .summary = "Tell how a space differs from another one or from a snapshot, areas and pages",
+                           .traits = METHOD_ON_SPACE | METHOD_BY_SPACE | METHOD_OTHER | METHOD_UNSYNCED,
+                           PARAMS(diff_params), FIELDS(diff_fields), .errors = diff_errors, .verb = "diff"},
     [METHOD_AREA_MAP] = {METHOD(AREA_MAP), .summary = "Make an area, at a given place or where it fits",
                          .traits = EDIT | METHOD_BY_RANGE | METHOD_MAPS, PARAMS(map_params), FIELDS(map_fields),
                          .errors = map_errors, .verb = "map"},

@@ -25,6 +25,11 @@
     X(SPACE_RESUME, "space.resume")                                                                                    \
     X(SPACE_SYNC, "space.sync")                                                                                        \
     X(SPACE_CHECK, "space.check")                                                                                      \
+    X(SPACE_SNAPSHOT, "space.snapshot")                                                                                \
+    X(SPACE_RESTORE, "space.restore")                                                                                  \
+    X(SPACE_DROP, "space.drop")                                                                                        \
+    X(SPACE_SNAPSHOTS, "space.snapshots")                                                                              \
+    X(SPACE_DIFF, "space.diff")                                                                                        \
     X(AREA_MAP, "area.map")                                                                                            \
     X(AREA_UNMAP, "area.unmap")                                                                                        \
     X(AREA_PROTECT, "area.protect")                                                                                    \
@@ -56,6 +61,8 @@ enum method_id { METHOD_MAP(X) METHOD_COUNT };
 
 /* The choices of `backend`, in order. */
 enum backend_choice { BACKEND_SIM, BACKEND_PTRACE };
+/* Those of `compare`. */
+enum compare_choice { COMPARE_WRITTEN, COMPARE_BYTES };
 /* Those of `seccomp`. */
 enum seccomp_choice { SECCOMP_REFUSE, SECCOMP_SUSPEND };
 
@@ -115,7 +122,9 @@ enum seccomp_choice { SECCOMP_REFUSE, SECCOMP_SUSPEND };
     X(KINDS, "kinds")                                                                                                  \
     X(SINCE, "since")                                                                                                  \
     X(SUBSCRIPTION, "subscription")                                                                                    \
-    X(FILTER, "filter")
+    X(FILTER, "filter")                                                                                                \
+    X(OTHER, "other")                                                                                                  \
+    X(COMPARE, "compare")
 
 #define X(id, name) PARAM_##id,
 enum param_id { PARAM_MAP(X) PARAM_COUNT };
@@ -139,6 +148,7 @@ enum param_type {
     TYPE_NAMES,        /* token: an array of at least one space's name */
     TYPE_CHOICES,      /* number: a bit by index in `choices` for each that the array names */
     TYPE_TEXTS,        /* token: an array of texts, given by params_texts */
+    TYPE_SPACE_AT, /* text: a space's name; number: where in it stands that of its snapshot, 0 if it is not about one */
 };
 
 /* How aspacectl takes a parameter. */
@@ -184,6 +194,9 @@ enum field_type {
     FIELD_FAULT,
     FIELD_RESULTS,
     FIELD_INJECTED_FAULTS,
+    FIELD_SNAPSHOTS,
+    FIELD_DIFFERENCES,
+    FIELD_RANGES,
 };
 
 struct field_spec {
@@ -208,6 +221,7 @@ enum method_traits {
     METHOD_MANY = 512,      /* its operations together */
     METHOD_WAITS = 2048,    /* is answered when something has happened, and holds up nobody meanwhile */
     METHOD_BY_OWNER = 4096, /* for the daemon's own user alone */
+    METHOD_OTHER = 8192,    /* has `other`, a second space, resolved before the handler runs */
 };
 
 struct method {

@@ -44,16 +44,20 @@
     X("Operation", "{\"title\":\"Operation\",\"description\":\"A method that edits areas; params without space.\","    \
                    "\"type\":\"object\",\"properties\":{\"method\":" TEXT ",\"params\":{\"type\":"                     \
                    "[\"object\",\"array\"]}},\"required\":[\"method\"],\"additionalProperties\":false}")               \
+    X("SpaceAt", "{\"title\":\"SpaceAt\",\"description\":\"A space, or one of its snapshots: SPACE@SNAPSHOT.\","       \
+                 "\"type\":\"string\",\"pattern\":"                                                                    \
+                 "\"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}(@[A-Za-z0-9_][A-Za-z0-9._-]{0,63})?$\"}")                        \
     X("Hex", "{\"title\":\"Hex\",\"type\":\"string\",\"pattern\":\"^([0-9a-fA-F]{2})*$\"}")                            \
     X("Area",                                                                                                          \
       "{\"title\":\"Area\",\"type\":\"object\",\"properties\":{\"start\":" ADDRESS ",\"end\":" ADDRESS                 \
       ",\"size\":" SIZE ",\"flags\":" FLAGS ",\"backing\":" TEXT ",\"tag\":" TEXT ",\"pa\":" ADDRESS ",\"path\":" TEXT \
       ",\"offset\":" SIZE "},\"required\":[\"start\",\"end\",\"size\",\"flags\",\"backing\"]}")                        \
-    X("Space", "{\"title\":\"Space\",\"type\":\"object\",\"properties\":{\"name\":" TEXT ",\"backend\":" TEXT          \
-               ",\"arch\":" TEXT ",\"pid\":" COUNT ",\"range\":" RANGE ",\"page_size\":" SIZE ",\"merge\":" TEXT       \
-               ",\"generation\":" COUNT ",\"areas\":" COUNT ",\"mapped\":" SIZE ",\"resident\":" SIZE ",\"tag\":" TEXT \
-               "},\"required\":[\"name\",\"backend\",\"range\",\"page_size\",\"merge\",\"generation\",\"areas\","      \
-               "\"mapped\",\"resident\"]}")                                                                            \
+    X("Space",                                                                                                         \
+      "{\"title\":\"Space\",\"type\":\"object\",\"properties\":{\"name\":" TEXT ",\"backend\":" TEXT ",\"arch\":" TEXT \
+      ",\"pid\":" COUNT ",\"range\":" RANGE ",\"page_size\":" SIZE ",\"merge\":" TEXT ",\"generation\":" COUNT         \
+      ",\"areas\":" COUNT ",\"mapped\":" SIZE ",\"resident\":" SIZE ",\"tag\":" TEXT ",\"snapshots\":" COUNT           \
+      "},\"required\":[\"name\",\"backend\",\"range\",\"page_size\",\"merge\",\"generation\",\"areas\","               \
+      "\"mapped\",\"resident\"]}")                                                                                     \
     X("Level", "{\"title\":\"Level\",\"description\":\"One page table entry of a walk.\",\"type\":\"object\","         \
                "\"properties\":{\"level\":" COUNT ",\"table\":" ADDRESS ",\"index\":" COUNT ",\"entry\":" ADDRESS      \
                ",\"flags\":" FLAGS ",\"present\":" BOOL ",\"leaf\":" BOOL                                              \
@@ -68,6 +72,15 @@
     X("Fault",                                                                                                         \
       "{\"title\":\"Fault\",\"type\":\"object\",\"properties\":{\"reason\":" TEXT ",\"addr\":" ADDRESS                 \
       ",\"code\":" COUNT ",\"area\":" OR_NULL(AREA) "},\"required\":[\"reason\",\"addr\",\"code\",\"area\"]}")         \
+    X("Snapshot", "{\"title\":\"Snapshot\",\"description\":\"The space as it was at that generation.\","               \
+                  "\"type\":\"object\",\"properties\":{\"name\":" TEXT ",\"generation\":" COUNT ",\"areas\":" COUNT    \
+                  ",\"mapped\":" SIZE ",\"resident\":" SIZE                                                            \
+                  "},\"required\":[\"name\",\"generation\",\"areas\",\"mapped\",\"resident\"]}")                       \
+    X("Difference",                                                                                                    \
+      "{\"title\":\"Difference\",\"description\":\"A piece that differs, as the event that would make it so.\","       \
+      "\"type\":\"object\",\"properties\":{\"kind\":{\"type\":\"string\",\"enum\":[\"area.mapped\","                   \
+      "\"area.unmapped\",\"area.protected\",\"area.split\",\"area.merged\"]},\"before\":" AREA ",\"after\":" AREA      \
+      "},\"required\":[\"kind\"]}")                                                                                    \
     X("InjectedFault",                                                                                                 \
       "{\"title\":\"InjectedFault\",\"description\":\"As it was set, with the operations that it has seen and "        \
       "failed. "                                                                                                       \
@@ -91,6 +104,7 @@ static const char *const param_schemas[] = {
     [TYPE_HEX] = REF("Hex"),
     [TYPE_OPS] = ARRAY(REF("Operation")),
     [TYPE_NAMES] = ARRAY(REF("Name")),
+    [TYPE_SPACE_AT] = REF("SpaceAt"),
     [TYPE_TEXTS] = "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"minItems\":1}",
 };
 
@@ -114,6 +128,9 @@ static const char *const field_schemas[] = {
     [FIELD_FAULT] = REF("Fault"),
     [FIELD_RESULTS] = ARRAY("{\"type\":\"object\"}"),
     [FIELD_INJECTED_FAULTS] = ARRAY(REF("InjectedFault")),
+    [FIELD_SNAPSHOTS] = ARRAY(REF("Snapshot")),
+    [FIELD_DIFFERENCES] = ARRAY(REF("Difference")),
+    [FIELD_RANGES] = ARRAY(RANGE),
 };
 
 static void member_text(struct json_writer *w, const char *name, const char *text)

@@ -8,13 +8,21 @@
 #define LINE_MAX_SIZE 512
 
 static const char *const param_types[] = {
-    [TYPE_ADDR] = "address",  [TYPE_SIZE] = "size",
-    [TYPE_COUNT] = "count",   [TYPE_NAME] = "name",
-    [TYPE_TEXT] = "text",     [TYPE_FLAGS] = "flags",
-    [TYPE_RANGE] = "range",   [TYPE_FLAGS_CHANGE] = "flags or change",
-    [TYPE_BASE64] = "base64", [TYPE_HEX] = "hex",
-    [TYPE_BOOL] = "boolean",  [TYPE_OPS] = "operations",
-    [TYPE_TEXTS] = "texts",   [TYPE_NAMES] = "array of names",
+    [TYPE_ADDR] = "address",
+    [TYPE_SIZE] = "size",
+    [TYPE_COUNT] = "count",
+    [TYPE_NAME] = "name",
+    [TYPE_TEXT] = "text",
+    [TYPE_FLAGS] = "flags",
+    [TYPE_RANGE] = "range",
+    [TYPE_FLAGS_CHANGE] = "flags or change",
+    [TYPE_BASE64] = "base64",
+    [TYPE_HEX] = "hex",
+    [TYPE_BOOL] = "boolean",
+    [TYPE_OPS] = "operations",
+    [TYPE_TEXTS] = "texts",
+    [TYPE_NAMES] = "array of names",
+    [TYPE_SPACE_AT] = "space or space@snapshot",
 };
 
 static const char *const field_types[] = {
@@ -37,13 +45,24 @@ static const char *const field_types[] = {
     [FIELD_FAULT] = "Fault",
     [FIELD_RESULTS] = "array of results",
     [FIELD_INJECTED_FAULTS] = "array of InjectedFault",
+    [FIELD_SNAPSHOTS] = "array of Snapshot",
+    [FIELD_DIFFERENCES] = "array of Difference",
+    [FIELD_RANGES] = "array of ranges",
 };
 
 /* What stands for a value on the command line. */
 static const char *const value_words[] = {
-    [TYPE_ADDR] = "ADDR",     [TYPE_SIZE] = "SIZE",   [TYPE_COUNT] = "N",     [TYPE_NAME] = "NAME",
-    [TYPE_TEXT] = "TEXT",     [TYPE_FLAGS] = "FLAGS", [TYPE_RANGE] = "LO-HI", [TYPE_FLAGS_CHANGE] = "FLAGS",
-    [TYPE_BASE64] = "BASE64", [TYPE_HEX] = "HEX",
+    [TYPE_ADDR] = "ADDR",
+    [TYPE_SIZE] = "SIZE",
+    [TYPE_COUNT] = "N",
+    [TYPE_NAME] = "NAME",
+    [TYPE_TEXT] = "TEXT",
+    [TYPE_FLAGS] = "FLAGS",
+    [TYPE_RANGE] = "LO-HI",
+    [TYPE_FLAGS_CHANGE] = "FLAGS",
+    [TYPE_BASE64] = "BASE64",
+    [TYPE_HEX] = "HEX",
+    [TYPE_SPACE_AT] = "NAME[@SNAPSHOT]",
 };
 
 static void print(struct json_writer *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -244,8 +263,8 @@ static void print_types(struct json_writer *w)
     print(w, "| range | `[lo, hi]`: two addresses, half-open |\n");
     print(w, "| base64, hex | a string, RFC 4648 with padding; pairs of hex digits |\n");
     print(w, "| Area | `{start, end, size, flags, backing, tag?, pa?, path?, offset?}` |\n");
-    print(w,
-          "| Space | `{name, backend, arch, range, page_size, merge, generation, areas, mapped, resident, tag?}` |\n");
+    print(w, "| Space | `{name, backend, arch, range, page_size, merge, generation, areas, mapped, resident, tag?, "
+             "snapshots?}` |\n");
     print(w, "| Level | `{level, table, index, entry, flags, present, leaf}` |\n");
     print(w,
           "| TableEntry | `{start, size, name, level, table, index, entry, flags, present, leaf, count, pa, bits}`: an "

@@ -65,6 +65,7 @@ static const char *value_text(const struct param_spec *spec, char *buffer, size_
         [TYPE_RANGE] = "LO-HI",
         [TYPE_BASE64] = "BASE64",
         [TYPE_HEX] = "HEX",
+        [TYPE_SPACE_AT] = "NAME[@SNAPSHOT]",
     };
 
     if (spec->type != TYPE_CHOICE)

@@ -35,5 +35,11 @@ int print_access(const struct args *args, const cJSON *result);
 int print_injected(const struct args *args, const cJSON *result);
 int print_uninjected(const struct args *args, const cJSON *result);
 int print_faults(const struct args *args, const cJSON *result);
+/* print_snapshot.c */
+int print_snapshot(const struct args *args, const cJSON *result);
+int print_restore(const struct args *args, const cJSON *result);
+int print_drop(const struct args *args, const cJSON *result);
+int print_snapshots(const struct args *args, const cJSON *result);
+int print_diff(const struct args *args, const cJSON *result);
 
 #endif

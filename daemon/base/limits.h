@@ -25,6 +25,7 @@
     X(user_ram, UINT64_C(1) << 44, 8192, UINT64_C(1) << 44, "bytes of simulated RAM of all spaces of one user")        \
     X(areas, UINT64_C(4) << 20, 1, UINT64_C(1) << 32, "areas of one space")                                            \
     X(faults, 64, 1, 4096, "injected faults of one space")                                                             \
+    X(snapshots, 64, 1, 4096, "snapshots of one space")                                                                \
     X(ram, UINT64_C(1) << 40, 8192, UINT64_C(1) << 44, "bytes of simulated RAM of one space")                          \
     X(read, UINT64_C(1) << 20, 1, UINT64_C(1) << 28, "bytes of one memory.read")
 

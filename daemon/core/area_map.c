@@ -3,6 +3,8 @@
  * of it (area_map_validate.c). */
 #include "core/area_map.h"
 
+#include <stdlib.h>
+
 #include "core/area_map_node.h"
 
 #ifdef ASPACE_CHECKS
@@ -135,4 +137,27 @@ bool area_map_before(const struct area_map *map, uint64_t page, struct area *ret
     if (cursor.ends[cursor.index] > page && !area_cursor_prev(&cursor))
         return false;
     return area_cursor_get(&cursor, ret);
+}
+
+enum aspace_error area_map_copy(const struct area_map *from, const uint32_t *tags, struct area_map *to,
+                                struct refusal *why)
+{
+    struct area *areas = malloc((from->count + 1) * sizeof(*areas));
+    struct area_cursor cursor;
+    size_t count = 0;
+
+    if (!areas || area_map_reserve(to, from->count)) {
+        free(areas);
+        return refuse_no_memory(why);
+    }
+    area_map_seek(from, 0, &cursor);
+    for (; area_cursor_get(&cursor, &areas[count]); area_cursor_next(&cursor)) {
+        if (tags && areas[count].attr.tag)
+            areas[count].attr.tag = tags[areas[count].attr.tag - 1];
+        count++;
+    }
+    if (count)
+        area_map_replace(to, to->bounds, areas, count);
+    free(areas);
+    return ASPACE_OK;
 }

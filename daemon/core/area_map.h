@@ -94,6 +94,11 @@ bool area_cursor_prev(struct area_cursor *cursor);
 /* The area just before the first one whose end lies above `page` (so the last with end <= page), or false. */
 bool area_map_before(const struct area_map *map, uint64_t page, struct area *ret);
 
+/* The areas of `from` in an empty map of the same bounds; with `tags` their tags become tags[tag - 1]. NoMemory, and it
+ * stays empty. */
+enum aspace_error area_map_copy(const struct area_map *from, const uint32_t *tags, struct area_map *to,
+                                struct refusal *why);
+
 /* Takes enough spare nodes that area_map_replace with `pieces` pieces cannot fail next. NoMemory otherwise, map unchanged. */
 enum aspace_error area_map_reserve(struct area_map *map, size_t pieces);
 

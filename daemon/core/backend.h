@@ -92,6 +92,27 @@ void area_list_free(struct area_list *list);
 
 struct area_map;
 
+/* Runs of pages, in order. Start from {.runs = …, .most = …}. */
+struct page_runs {
+    struct range *runs; /* room for `most` */
+    size_t most;
+    size_t count;
+    uint64_t pages; /* in all of them */
+};
+
+/* `pages`, which lie above what is there, as well: joined to the last run if they follow it. False if there is no room. */
+static inline bool page_runs_add(struct page_runs *list, struct range pages)
+{
+    if (list->count && list->runs[list->count - 1].end == pages.start)
+        list->runs[list->count - 1].end = pages.end;
+    else if (list->count == list->most)
+        return false;
+    else
+        list->runs[list->count++] = pages;
+    list->pages += range_pages(pages);
+    return true;
+}
+
 /* Takes one problem found by a check, a plain sentence. */
 typedef void backend_problem_fn(void *arg, const char *problem);
 
@@ -158,6 +179,15 @@ struct backend_ops {
     /* A backend with the same contents, which share what is not written to from then on: they are a family. NoMemory,
      * Busy if the family is full. */
     enum aspace_error (*clone)(struct backend *backend, struct refusal *why, struct backend **ret);
+    /* All that is in `backend` goes, and what is in `from`, a clone of it, is there instead, as after a clone of that.
+     * Between transactions. NoMemory. */
+    enum aspace_error (*restore)(struct backend *backend, struct backend *from, struct refusal *why);
+    /* Appends to *runs the pages of `range` that one of two backends alike in kind was written to since they parted,
+     * which is what they do not share; `bytes`: of these only those whose bytes differ, and so it always is with two that
+     * are no family. Pages at fixed addresses are passed over. Returns the page that it came to: the range's end, or
+     * where the runs were full. */
+    uint64_t (*diff)(struct backend *backend, struct backend *other, struct range range, bool bytes,
+                     struct page_runs *runs);
     /* Writes RAM, page tables and all, to a new file at the absolute `path`, whose offsets are physical addresses, mode
      * 0600. AlreadyExists if there is something; after any other refusal there is no such file, either. */
     enum aspace_error (*export)(struct backend *backend, const char *path, struct refusal *why, struct export *ret);

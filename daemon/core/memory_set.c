@@ -19,6 +19,14 @@ void memory_set_free(struct memory_set *set)
     area_map_clear(&set->map);
 }
 
+void memory_set_replace(struct memory_set *set, struct area_map *map)
+{
+    area_map_clear(&set->map);
+    set->map = *map;
+    set->sum.edits++;
+    memory_set_commit(set);
+}
+
 enum aspace_error memory_set_check_range(const struct memory_set *set, struct range range, struct refusal *why)
 {
     struct range bounds = set->map.bounds;

@@ -123,6 +123,9 @@ enum aspace_error memory_set_unmap_tag(struct memory_set *set, uint32_t tag, str
 enum aspace_error memory_set_protect_tag(struct memory_set *set, uint32_t tag, uint16_t set_flags, uint16_t clear_flags,
                                          struct refusal *why, size_t *ret_changed);
 
+/* The areas become those of `map`, which the set takes, in one generation; the backend has them already. Cannot fail. */
+void memory_set_replace(struct memory_set *set, struct area_map *map);
+
 /* InvalidParam if `range` reaches outside the space. */
 enum aspace_error memory_set_check_range(const struct memory_set *set, struct range range, struct refusal *why);
 

@@ -47,6 +47,9 @@ void space_family_leave(struct space_family *family)
 
 void space_destroy(struct space *space)
 {
+    while (space->snapshot_count)
+        space_destroy(space->snapshots[--space->snapshot_count]);
+    free(space->snapshots);
     memory_set_free(&space->set);
     tags_free(&space->tags);
     inject_free(&space->inject);
@@ -59,13 +62,15 @@ void space_destroy(struct space *space)
 struct space_summary space_summarize(const struct space *space)
 {
     const struct memory_set *set = &space->set;
-    struct space_summary summary = {set->generation, set->map.count, set->map.pages, {0}, 0};
+    struct space_summary summary = {.generation = set->generation, .areas = set->map.count, .pages = set->map.pages};
 
     if (space->backend->ops->count_frames)
         space->backend->ops->count_frames(space->backend, &summary.frames);
     summary.resident = summary.frames.data;
     if (space->backend->ops->resident)
         summary.resident = space->backend->ops->resident(space->backend);
+    summary.snapshots = space->snapshot_count;
+    summary.kept = space->kept;
     return summary;
 }
 
@@ -174,10 +179,28 @@ static void check_tags(struct space *space, backend_problem_fn *report, void *ar
     }
 }
 
+struct snapshot_report {
+    const struct space *snapshot;
+    backend_problem_fn *report;
+    void *arg;
+};
+
+static void report_of_snapshot(void *arg, const char *problem)
+{
+    const struct snapshot_report *to = arg;
+    char text[400];
+
+    snprintf(text, sizeof(text), "in the snapshot %s: %s", to->snapshot->name, problem);
+    to->report(to->arg, text);
+}
+
 void space_check(struct space *space, backend_problem_fn *report, void *arg)
 {
     char problem[160];
 
+    for (size_t i = 0; i < space->snapshot_count; i++)
+        space_check(space->snapshots[i], report_of_snapshot,
+                    &(struct snapshot_report){space->snapshots[i], report, arg});
     if (!area_map_validate(&space->set.map, problem, sizeof(problem))) {
         report(arg, problem);
         return; /* what is built on a broken map would only repeat it */

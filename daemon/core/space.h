@@ -6,6 +6,12 @@
 #include "core/memory_set.h"
 #include "core/tags.h"
 
+/* Of all snapshots of a space; one that two of them have counts twice. */
+struct kept_frames {
+    uint64_t data;
+    uint64_t tables;
+};
+
 /* What a space tells of itself to those that do not own it. */
 struct space_summary {
     uint64_t generation;
@@ -13,6 +19,8 @@ struct space_summary {
     uint64_t pages;             /* mapped */
     struct frame_counts frames; /* all 0 for a backend without frames */
     uint64_t resident;          /* pages in memory */
+    size_t snapshots;
+    struct kept_frames kept; /* by them */
 };
 
 /* Spaces that share something (frames of one RAM): one of them at a time is touched. Allocated by who makes the second
@@ -37,6 +45,9 @@ struct space {
     uint32_t owner;               /* the user who made it */
     void *lane;                   /* the thread that it lives on (rpc's); NULL: any */
     struct job *waits;            /* requests that wait for it to change (rpc's) */
+    struct space **snapshots; /* its own, in the order in which they were taken; their generation is this one's then */
+    size_t snapshot_count;
+    struct kept_frames kept;
 };
 
 struct space_options {
@@ -59,6 +70,18 @@ void space_destroy(struct space *space);
  * are, and generations begin anew. Unsupported if the backend cannot, NoMemory, Busy. space_clone.c */
 enum aspace_error space_clone(struct space *space, const char *name, const char *tag, struct refusal *why,
                               struct space **ret);
+
+/* Keeps how the space is now as `name`, of `most` at once: areas, tags and contents, nothing of which is copied before it is
+ * written to. The space itself does not change. AlreadyExists, NoMemory, Unsupported, Busy. space_snapshot.c */
+enum aspace_error space_snapshot(struct space *space, const char *name, size_t most, struct refusal *why);
+/* Makes the space what it was then; the snapshot stays. One generation more, and a watch is told how the areas changed.
+ * NotFound, NoMemory, Unsupported. */
+enum aspace_error space_restore(struct space *space, const char *name, struct refusal *why);
+/* Forgets a snapshot. NotFound. */
+enum aspace_error space_drop(struct space *space, const char *name, struct refusal *why);
+/* NotFound. */
+enum aspace_error space_find_snapshot(const struct space *space, const char *name, struct refusal *why,
+                                      struct space **ret);
 
 /* One member less; frees the family after the last one. NULL is allowed. */
 void space_family_leave(struct space_family *family);
@@ -100,7 +123,7 @@ void space_uninject_all(struct space *space);
  * does nothing. `hold`: so it stays until the transaction that follows ends; the caller makes one. */
 enum aspace_error space_sync(struct space *space, struct range window, bool hold, struct refusal *why);
 
-/* Checks the map's invariants and the backend against it; each problem is reported. */
+/* Checks the map's invariants and the backend against it, its snapshots' too; each problem is reported. */
 void space_check(struct space *space, backend_problem_fn *report, void *arg);
 
 #endif

@@ -3,26 +3,6 @@
 
 #include "core/space.h"
 
-static enum aspace_error copy_areas(const struct area_map *from, struct area_map *to, struct refusal *why)
-{
-    struct area *areas = malloc((from->count ? from->count : 1) * sizeof(*areas));
-    struct area_cursor cursor;
-    size_t count = 0;
-
-    if (!areas || area_map_reserve(to, from->count)) {
-        free(areas);
-        return refuse_no_memory(why);
-    }
-    area_map_seek(from, 0, &cursor);
-    for (; area_cursor_get(&cursor, &areas[count]); area_cursor_next(&cursor))
-        if (++count == from->count)
-            break;
-    if (count)
-        area_map_replace(to, to->bounds, areas, count);
-    free(areas);
-    return ASPACE_OK;
-}
-
 /* Both in one family, which is made for the second member. */
 static enum aspace_error join_family(struct space *space, struct space *clone, struct refusal *why)
 {
@@ -33,7 +13,7 @@ static enum aspace_error join_family(struct space *space, struct space *clone, s
         if (!family)
             return refuse_no_memory(why);
         family->members = 1;
-        space->family = family;
+        __atomic_store_n(&space->family, family, __ATOMIC_RELAXED); /* the registry compares it meanwhile */
     }
     family->members++;
     clone->family = family;
@@ -58,7 +38,7 @@ enum aspace_error space_clone(struct space *space, const char *name, const char 
         return refuse(why, ASPACE_UNSUPPORTED, "the %s backend cannot be cloned", space->backend->ops->name);
     if (space->backend->ops->clone(space->backend, why, &backend) || space_create(&options, backend, why, &clone))
         return why->code;
-    if (copy_areas(&set->map, &clone->set.map, why) || tags_copy(&space->tags, &clone->tags, why) ||
+    if (area_map_copy(&set->map, NULL, &clone->set.map, why) || tags_copy(&space->tags, &clone->tags, why) ||
         join_family(space, clone, why)) {
         space_destroy(clone);
         return why->code;

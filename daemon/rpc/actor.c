@@ -166,9 +166,13 @@ static void on_done(struct task *task)
         lose(job);
     if (space)
         space->away = false;
-    if (job->family) {
-        job->family->busy = false;
-        space_family_leave(job->family);
+    if (call->other)
+        call->other->away = false;
+    for (unsigned i = 0; i < REQUEST_NAMES_MAX; i++) {
+        if (!job->families[i])
+            continue;
+        job->families[i]->busy = false;
+        space_family_leave(job->families[i]);
         set_all_ready(&service->actors); /* relatives may have waited for it */
     }
     if (call->made)
@@ -192,21 +196,26 @@ static void run_task(struct task *task)
     }
 }
 
-/* Sends it to another thread; the space is that one's until on_done. */
+static void send_space(struct job *job, struct space *space, unsigned place)
+{
+    space->summary = space_summarize(space);
+    space->away = true;
+    job->families[place] = space->family;
+    if (!space->family)
+        return;
+    space->family->members++; /* so that it outlives the space, if this is its end */
+    space->family->busy = true;
+}
+
+/* Sends it to another thread; its spaces are that one's until on_done. */
 static void send(struct job *job)
 {
     struct workers *workers = job->call.service->workers;
-    struct space *space = job->call.space;
 
-    if (space) {
-        space->summary = space_summarize(space);
-        space->away = true;
-        job->family = space->family;
-    }
-    if (job->family) {
-        job->family->members++; /* so that it outlives the space, if this is its end */
-        job->family->busy = true;
-    }
+    if (job->call.space)
+        send_space(job, job->call.space, 0);
+    if (job->call.other && job->call.other != job->call.space)
+        send_space(job, job->call.other, 1);
     job->task = (struct task){.run = run_task, .done = on_done};
     if (job->lane)
         workers->lane_submit(job->lane, &job->task);
@@ -229,7 +238,17 @@ static enum aspace_error find_lane(struct job *job)
     return call->why.code;
 }
 
-/* Unless it must wait for a relative of its space. */
+static bool is_family_busy(const struct space *space)
+{
+    return space && space->family && space->family->busy;
+}
+
+static bool relative_is_busy(const struct call *call)
+{
+    return is_family_busy(call->space) || is_family_busy(call->other);
+}
+
+/* Unless it must wait for a relative of one of its spaces. */
 static void start(struct job *job)
 {
     struct call *call = &job->call;
@@ -240,7 +259,7 @@ static void start(struct job *job)
         wait_begin(job);
         return;
     }
-    if (call->space && call->space->family && call->space->family->busy)
+    if (relative_is_busy(call))
         return;
     job->running = true;
     if (job->exchange->bytes > call->service->limits.reply) {
@@ -305,7 +324,7 @@ bool actors_busy(struct service *service, const struct call *call)
     for (unsigned i = 0; i < count; i++)
         if (find(&service->actors, names[i]))
             return true;
-    return call->space && call->space->family && call->space->family->busy;
+    return relative_is_busy(call);
 }
 
 enum aspace_error actors_add(struct service *service, struct job *job, struct refusal *why)

@@ -22,9 +22,9 @@ struct job {
     struct job *behind[REQUEST_NAMES_MAX]; /* the next in each actor's queue */
     unsigned actor_count;
     bool running;
-    struct wait wait;            /* of a METHOD_WAITS method */
-    struct space_family *family; /* that it keeps busy */
-    struct lane *lane;           /* it runs there; NULL: in the pool or on the loop's thread */
+    struct wait wait;                                 /* of a METHOD_WAITS method */
+    struct space_family *families[REQUEST_NAMES_MAX]; /* that it keeps busy; NULL: none */
+    struct lane *lane;                                /* it runs there; NULL: in the pool or on the loop's thread */
 };
 
 /* Whether the bound call must wait: there are requests before it, or a relative of its space is busy. After

@@ -370,36 +370,15 @@ enum aspace_error area_overlaps(struct call *call)
 
 /* ---- area.list ---- */
 
-struct list_window {
-    uint64_t first_page;
-    uint64_t end_page; /* one past the last page that the window touches */
-    uint64_t limit;
-};
-
-static enum aspace_error read_window(struct call *call, struct list_window *w)
-{
-    uint64_t start = call_has(call, PARAM_START) ? call_number(call, PARAM_START) : 0;
-    uint64_t end = call_has(call, PARAM_END) ? call_number(call, PARAM_END) : UINT64_MAX;
-
-    if (call_limit(call, &w->limit))
-        return call->why.code;
-    if (start >= end)
-        return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_END,
-                                 "the window from 0x%" PRIx64 " to 0x%" PRIx64 " is empty", start, end);
-    w->first_page = page_of(start);
-    w->end_page = page_of(end - 1) + 1;
-    return ASPACE_OK;
-}
-
 enum aspace_error area_list(struct call *call)
 {
-    struct list_window w = {0, 0, 0};
+    struct call_window w = {0, 0, 0};
     uint32_t tag = call_has(call, PARAM_TAG) ? tag_id(call) : 0;
     struct area_cursor cursor;
     struct area area;
     bool more;
 
-    if (read_window(call, &w))
+    if (call_window(call, &w))
         return call->why.code;
     area_map_seek(&call->space->set.map, w.first_page, &cursor);
     json_begin_object(call->out);

@@ -5,8 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define PAGE_MASK (ASPACE_PAGE_SIZE - 1)
-
+#define PAGE_MASK    (ASPACE_PAGE_SIZE - 1)
 #define LIST_DEFAULT 1000
 #define LIST_MAX     10000
 
@@ -75,5 +74,20 @@ enum aspace_error call_limit(struct call *call, uint64_t *ret)
         return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_LIMIT, "limit %" PRIu64 " is not from 1 to %d",
                                  limit, LIST_MAX);
     *ret = limit;
+    return ASPACE_OK;
+}
+
+enum aspace_error call_window(struct call *call, struct call_window *ret)
+{
+    uint64_t start = call_has(call, PARAM_START) ? call_number(call, PARAM_START) : 0;
+    uint64_t end = call_has(call, PARAM_END) ? call_number(call, PARAM_END) : UINT64_MAX;
+    struct call_window w = {page_of(start), page_of(end - 1) + 1, 0};
+
+    if (call_limit(call, &w.limit))
+        return call->why.code;
+    if (start >= end)
+        return call_refuse_param(call, ASPACE_INVALID_PARAM, PARAM_END,
+                                 "the window from 0x%" PRIx64 " to 0x%" PRIx64 " is empty", start, end);
+    *ret = w;
     return ASPACE_OK;
 }

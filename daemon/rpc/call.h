@@ -19,6 +19,7 @@ struct call {
     const struct method *method;
     const struct params *params;
     struct space *space;     /* of a METHOD_ON_SPACE method; a handler that destroys it sets NULL */
+    struct space *other;     /* of a METHOD_OTHER method: the second one, which may be the same */
     struct space *made;      /* by a METHOD_MAKES_SPACE method: the handler sets it, request_finish registers it */
     struct json_writer *out; /* a handler writes the result, one JSON value, here */
     enum aspace_error code;  /* how it ended */
@@ -55,6 +56,7 @@ call_handler events_subscribe, events_unsubscribe, monitor_start, monitor_stop;
 call_handler space_resume, space_sync_method;
 call_handler space_create_method, space_clone_method, space_destroy_method, space_clear_method, space_list, space_info,
     space_check_method;
+call_handler space_snapshot_method, space_restore_method, space_drop_method, space_snapshots, space_diff_method;
 call_handler area_map_method, area_unmap, area_protect, area_shrink, area_split, area_merge, area_find, area_find_free,
     area_overlaps, area_list, area_move, space_apply;
 call_handler inject_set, inject_clear, inject_list;
@@ -100,6 +102,16 @@ enum aspace_error call_bounds(struct call *call, enum param_id id, struct range 
 
 /* The parameter limit of a method that lists: 1000 unless told, at most 10000. */
 enum aspace_error call_limit(struct call *call, uint64_t *ret);
+
+/* What a listing is asked for by start, end and limit. */
+struct call_window {
+    uint64_t first_page;
+    uint64_t end_page; /* one past the last page that the window touches */
+    uint64_t limit;
+};
+
+/* InvalidParam if it is empty. */
+enum aspace_error call_window(struct call *call, struct call_window *ret);
 
 /* ---- Core to JSON ---- */
 

@@ -144,8 +144,8 @@ static void write_spaces(struct json_writer *w, const struct registry *registry)
             sum.used += one.frames.in_ram;
             sum.shared += one.frames.shared;
         }
-        sum.data += one.frames.data;
-        sum.tables += one.frames.tables;
+        sum.data += one.frames.data + one.kept.data;
+        sum.tables += one.frames.tables + one.kept.tables;
     }
     write_count(w, "spaces", registry->count);
     write_count(w, "areas", areas);

@@ -26,6 +26,11 @@ static call_handler *const handlers[METHOD_COUNT] = {
     [METHOD_SPACE_RESUME] = space_resume,
     [METHOD_SPACE_SYNC] = space_sync_method,
     [METHOD_SPACE_CHECK] = space_check_method,
+    [METHOD_SPACE_SNAPSHOT] = space_snapshot_method,
+    [METHOD_SPACE_RESTORE] = space_restore_method,
+    [METHOD_SPACE_DROP] = space_drop_method,
+    [METHOD_SPACE_SNAPSHOTS] = space_snapshots,
+    [METHOD_SPACE_DIFF] = space_diff_method,
     [METHOD_AREA_MAP] = area_map_method,
     [METHOD_AREA_UNMAP] = area_unmap,
     [METHOD_AREA_PROTECT] = area_protect,
@@ -104,8 +109,8 @@ unsigned request_names(const struct call *call, const char *names[REQUEST_NAMES_
 
     if (call->method->traits & METHOD_ON_SPACE)
         names[count++] = call_text(call, PARAM_SPACE);
-    if (call->method->traits & METHOD_MAKES_SPACE) {
-        names[count] = call_text(call, PARAM_NAME);
+    if (call->method->traits & (METHOD_MAKES_SPACE | METHOD_OTHER)) {
+        names[count] = call_text(call, call->method->traits & METHOD_OTHER ? PARAM_OTHER : PARAM_NAME);
         count += count == 0 || strcmp(names[0], names[1]) != 0;
     }
     return count;
@@ -122,6 +127,8 @@ void request_find_space(struct call *call)
 {
     if (call->method->traits & METHOD_ON_SPACE)
         call->space = registry_find(&call->service->registry, call_text(call, PARAM_SPACE));
+    if (call->method->traits & METHOD_OTHER)
+        call->other = registry_find(&call->service->registry, call_text(call, PARAM_OTHER));
 }
 
 enum aspace_error call_check_generation(struct call *call)
@@ -145,6 +152,9 @@ enum aspace_error request_start(struct call *call)
     if (traits & METHOD_ON_SPACE && !call->space)
         return call_refuse_param(call, ASPACE_NOT_FOUND, PARAM_SPACE, "there is no space named %s",
                                  call_text(call, PARAM_SPACE));
+    if (traits & METHOD_OTHER && !call->other)
+        return call_refuse_param(call, ASPACE_NOT_FOUND, PARAM_OTHER, "there is no space named %s",
+                                 call_text(call, PARAM_OTHER));
     if (rights_check_space(call))
         return call->why.code;
     if (traits & METHOD_ON_SPACE && !call->space->lane && call_check_generation(call))

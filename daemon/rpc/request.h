@@ -13,7 +13,7 @@ enum aspace_error request_bind(struct call *call, struct params *params);
  * They are the call's parameters'. */
 unsigned request_names(const struct call *call, const char *names[REQUEST_NAMES_MAX]);
 
-/* Looks up the space of the bound call, if there is one of that name. */
+/* Looks up the spaces of the bound call, as far as there are any of those names. */
 void request_find_space(struct call *call);
 
 /* Whether it takes so long, by what it may touch, that it should not hold up the loop. After request_find_space. */

@@ -13,6 +13,16 @@ static uint64_t held(const struct space *space)
     return summary.areas + summary.frames.used;
 }
 
+/* What a method that is about all of a space may touch beside that. */
+static uint64_t held_beside(const struct call *call)
+{
+    uint64_t beside = call->space->kept.data + call->space->kept.tables;
+
+    return call->other && call->other != call->space
+               ? beside + held(call->other) + call->other->kept.data + call->other->kept.tables
+               : beside;
+}
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -66,5 +76,7 @@ bool request_is_long(const struct call *call)
     in_space = held(call->space);
     if (call->method->traits & METHOD_MANY)
         return weigh_ops(call, in_space) > LONG;
+    if (call->method->traits & METHOD_BY_SPACE)
+        in_space += held_beside(call);
     return weigh(call->method, call->params, in_space) > LONG;
 }

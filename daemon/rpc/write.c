@@ -79,6 +79,10 @@ void write_space(struct json_writer *w, const struct space *space, const struct 
         json_name(w, "tag");
         json_string(w, space->tag);
     }
+    if (summary->snapshots) {
+        json_name(w, "snapshots");
+        json_uint(w, summary->snapshots);
+    }
     json_end_object(w);
 }
 

@@ -145,6 +145,7 @@ class Others(harness.Case):
                 "space.info": {"space": "s"}, "space.check": {"space": "s"}, "area.list": {"space": "s"},
                 "area.find": {"space": "s", "addr": hex(PAGE)}, "page.walk": {"space": "s", "addr": hex(PAGE)},
                 "memory.read": {"space": "s", "addr": hex(PAGE), "size": 1}, "inject.list": {"space": "s"},
+                "space.snapshots": {"space": "s"}, "space.diff": {"space": "s", "other": "s"},
             }
             for method, params in looks.items():
                 with self.subTest(method=method):
@@ -160,7 +161,7 @@ class Others(harness.Case):
                 "inject.set": {"space": "s", "op": "map"}, "inject.clear": {"space": "s"},
             }
             known = {method["name"] for method in document["methods"]}
-            for method in ("page.export", "space.clone", "space.snapshot", "space.restore", "space.resume"):
+            for method in ("page.export", "space.clone", "space.snapshot", "space.restore", "space.drop", "space.resume"):
                 if method in known:
                     touches[method] = {}
             for method, params in touches.items():

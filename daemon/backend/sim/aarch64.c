@@ -187,6 +187,7 @@ const struct arch arch_aarch64 = {
     .special = SPECIAL,
     .shared = SHARED,
     .writable = DBM,
+    .written = WRITTEN,
     .written_clears = AP2,
     .written_kept = WRITTEN,
     .encode = encode,

@@ -67,6 +67,7 @@ struct arch {
      * leaf then goes without, with written_clears set. */
     uint64_t shared;
     uint64_t writable;
+    uint64_t written;    /* of a leaf: what hardware sets when the page is written to, if it does that by setting */
     uint64_t table_used; /* what hardware sets in an entry that leads to a table */
     /* Where hardware marks a page as written to by clearing a bit of `flags`: that bit, and the bit that keeps the mark
      * while the page is not writable. Else 0. */

@@ -1,61 +1,61 @@
 /* Copy-on-write: a machine with the same pages in the same RAM. Tables are copied, frames of data are shared, and the
  * leaves of both lead to them without the right to write until one of the two has a frame of its own. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/machine.h"
 
-/* ---- Tables for the copy: all that can fail ---- */
+/* ---- What can fail ---- */
 
 struct copier {
     struct sim *from;
     struct sim *to;
-    uint32_t *tables; /* the copy's, in the order in which they are met */
-    size_t taken;
-    size_t used;
     struct refusal *why;
 };
 
-static enum aspace_error take_table(struct copier *c, uint64_t page)
-{
-    uint64_t frame;
-
-    if (backend_frame_fails(&c->from->backend, page, c->why))
-        return c->why->code;
-    if (!frames_take_raw_table(&c->to->frames, &frame)) {
-        refuse(c->why, ASPACE_NO_MEMORY, "the simulated RAM has no frame left for the clone's page tables");
-        c->why->hint = "unmap something, or create the space with more ram: clones share it";
-        return c->why->code;
-    }
-    c->tables[c->taken++] = (uint32_t)frame;
-    return ASPACE_OK;
-}
-
-/* For `table` of `level` and those below it. */
-static enum aspace_error take_tables(struct copier *c, uint64_t table, unsigned level, uint64_t page)
+/* The faults that are injected into `asked`, for each table that a copy of `table` of `level` takes. */
+static enum aspace_error ask_faults(const struct copier *c, struct backend *asked, uint64_t table, unsigned level,
+                                    uint64_t page)
 {
     unsigned left = level > 1 ? frames_live(&c->from->frames, table) : 0;
 
-    if (take_table(c, page))
+    if (backend_frame_fails(asked, page, c->why))
         return c->why->code;
     for (unsigned i = 0; left && i < ARCH_ENTRIES; i++) {
         uint64_t entry = sim_table(c->from, table)[i];
         uint64_t child;
 
         left -= entry != 0;
-        if (entry && sim_child(c->from, entry, &child) && take_tables(c, child, level - 1, page + i * arch_span(level)))
+        if (entry && sim_child(c->from, entry, &child) &&
+            ask_faults(c, asked, child, level - 1, page + i * arch_span(level)))
             return c->why->code;
     }
     return ASPACE_OK;
 }
 
-static void give_tables(struct copier *c)
+/* Whether the copy's tables can be had, when `more` frames will be free, too. */
+static enum aspace_error check_room(const struct copier *c, struct backend *asked, uint64_t more)
 {
-    while (c->taken)
-        frames_give(&c->to->frames, c->tables[--c->taken]);
+    if (asked->inject && ask_faults(c, asked, c->from->root, c->from->arch->levels, 0))
+        return c->why->code;
+    if (frames_free(&c->to->frames) + more >= c->from->frames.tables)
+        return ASPACE_OK;
+    refuse(c->why, ASPACE_NO_MEMORY, "the simulated RAM has no frames left for %" PRIu64 " page tables more",
+           c->from->frames.tables - more);
+    c->why->hint = "unmap something, drop a snapshot, or create the space with more ram: clones share it";
+    return c->why->code;
 }
 
 /* ---- The copy, which cannot fail ---- */
+
+static uint64_t take_table(struct copier *c)
+{
+    uint64_t frame = 0;
+
+    frames_take_raw_table(&c->to->frames, &frame); /* check_room has said that there is one */
+    return frame;
+}
 
 /* A full table whose frames follow each other: true, and it is done. */
 static bool copy_run(struct copier *c, uint64_t *from, uint64_t *to)
@@ -89,7 +89,7 @@ static void share_leaf(struct copier *c, uint64_t *from, uint64_t *to, unsigned 
 
 static uint64_t copy_table(struct copier *c, uint64_t table, unsigned level)
 {
-    uint64_t copy = c->tables[c->used++];
+    uint64_t copy = take_table(c);
     uint64_t *from = sim_table(c->from, table);
     uint64_t *to = sim_table(c->to, copy);
     unsigned live = frames_live(&c->from->frames, table);
@@ -108,21 +108,13 @@ static uint64_t copy_table(struct copier *c, uint64_t table, unsigned level)
     return copy;
 }
 
-static enum aspace_error copy_tree(struct copier *c)
+static void copy_tree(struct copier *c)
 {
-    c->tables = malloc(c->from->frames.tables * sizeof(*c->tables));
-    if (!c->tables)
-        return refuse_no_memory(c->why);
-    if (take_tables(c, c->from->root, c->from->arch->levels, 0)) {
-        give_tables(c);
-        free(c->tables);
-        return c->why->code;
-    }
     c->to->root = copy_table(c, c->from->root, c->from->arch->levels);
     c->to->cloned = c->from->cloned = true;
-    free(c->tables);
-    return ASPACE_OK;
 }
+
+/* ---- The operations ---- */
 
 enum aspace_error sim_op_clone(struct backend *backend, struct refusal *why, struct backend **ret)
 {
@@ -138,12 +130,26 @@ enum aspace_error sim_op_clone(struct backend *backend, struct refusal *why, str
         free(to);
         return refuse(why, ASPACE_BUSY, "the RAM has as many clones as can be counted");
     }
-    if (copy_tree(&c)) {
+    if (check_room(&c, backend, 0)) {
         frames_fini(&to->frames);
         free(to);
         return why->code;
     }
+    copy_tree(&c);
     *ret = &to->backend;
+    return ASPACE_OK;
+}
+
+/* What was there goes first, so that a full RAM does as well: nothing can fail then. */
+enum aspace_error sim_op_restore(struct backend *backend, struct backend *from, struct refusal *why)
+{
+    struct sim *to = sim_of(backend);
+    struct copier c = {.from = sim_of(from), .to = to, .why = why};
+
+    if (check_room(&c, backend, to->frames.tables))
+        return why->code;
+    sim_release_all(to);
+    copy_tree(&c);
     return ASPACE_OK;
 }
 

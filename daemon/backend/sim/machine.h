@@ -136,6 +136,9 @@ enum aspace_error sim_op_read(struct backend *backend, const struct area *area, 
 enum aspace_error sim_op_write(struct backend *backend, const struct area *area, uint64_t addr, const void *buffer,
                                size_t size, struct refusal *why);
 enum aspace_error sim_op_clone(struct backend *backend, struct refusal *why, struct backend **ret);
+enum aspace_error sim_op_restore(struct backend *backend, struct backend *from, struct refusal *why);
+uint64_t sim_op_diff(struct backend *backend, struct backend *other, struct range range, bool bytes,
+                     struct page_runs *runs);
 enum aspace_error sim_op_export(struct backend *backend, const char *path, struct refusal *why, struct export *ret);
 void sim_op_check(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg);
 

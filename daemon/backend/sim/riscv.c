@@ -145,9 +145,9 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
 #define FORMAT                                                                                                         \
     .upper_half = true, .physical_bits = 56, .address = ADDRESS, .shift = 10, .table = VALID | READ | WRITE | EXEC,    \
     .leads = VALID, .making = VALID, .flags = VALID | READ | WRITE | EXEC | USER | GLOBAL | NON_CACHEABLE | IO,        \
-    .used = ACCESSED | DIRTY, .special = SPECIAL, .shared = SHARED, .writable = WRITE, .encode = encode,               \
-    .decode = decode, .lower = lower, .allows = allows, .use = use, .code = code, .level_names = level_names,          \
-    .names = names
+    .used = ACCESSED | DIRTY, .special = SPECIAL, .shared = SHARED, .writable = WRITE, .written = DIRTY,               \
+    .encode = encode, .decode = decode, .lower = lower, .allows = allows, .use = use, .code = code,                    \
+    .level_names = level_names, .names = names
 
 /* 4.1.11, table 4.4: satp's MODE in bits 63:60, ASID 0, the root's PPN. */
 #define SATP_MODE(mode) .root_shift = 0, .root_mode = UINT64_C(mode) << 60

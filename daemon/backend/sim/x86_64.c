@@ -138,8 +138,8 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
     .root_shift = 12, .upper_half = true, .physical_bits = 52, /* SDM 4.1.4 */                                         \
         .address = ADDRESS, .shift = 12, .table = PRESENT | PS, .leads = PRESENT, .making = PRESENT | WRITE | USER,    \
     .flags = PRESENT | WRITE | USER | PWT | PCD | PS | GLOBAL | NX, .used = ACCESSED | DIRTY, .special = SPECIAL,      \
-    .shared = SHARED, .writable = WRITE, .table_used = ACCESSED, .encode = encode, .decode = decode, .lower = lower,   \
-    .allows = allows, .use = use, .code = code, .level_names = level_names, .names = names
+    .shared = SHARED, .writable = WRITE, .written = DIRTY, .table_used = ACCESSED, .encode = encode, .decode = decode, \
+    .lower = lower, .allows = allows, .use = use, .code = code, .level_names = level_names, .names = names
 
 /* SDM 4.5, and 3.3.7.1: bits 63:47 of a linear address are all alike. */
 const struct arch arch_x86_64 = {.name = "x86_64", .levels = 4, .half_bits = 47, FORMAT};

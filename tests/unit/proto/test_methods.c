@@ -149,7 +149,7 @@ static void who_takes_if_generation_returns_generation_and_may_conflict(void **s
             assert_true(methods[i].traits & METHOD_MUTATES);
         count += takes;
     }
-    assert_int_equal(count, 9);
+    assert_int_equal(count, 11);
 }
 
 static void fields_have_names_and_docs(void **state)

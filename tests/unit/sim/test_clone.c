@@ -1,114 +1,18 @@
 /* Copy-on-write: spaces and their clones against a plain copy of every byte; counts; every allocation that may fail. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
-
 #include "../core/failing_alloc.h"
-#include "core/space.h"
-#include "sim/machine.h"
-
-#define RW (ASPACE_READ | ASPACE_WRITE)
-#define R  (ASPACE_READ)
-
-static const char *const archs[] = {"x86_64", "x86_64-la57", "aarch64", "riscv-sv39", "riscv-sv48", "riscv-sv57"};
-#define ARCHS (sizeof(archs) / sizeof(archs[0]))
-
-static struct refusal why;
-
-/* ---- helpers ---- */
-
-static struct space *make_space(const char *arch, uint64_t frames)
-{
-    struct space_options options = {
-        .name = "a", .arch = arch, .bounds = sim_default_bounds(arch), .max_areas = 100000, .lowest = 0};
-    struct backend *backend;
-    struct space *space;
-
-    assert_int_equal(sim_create(arch, page_addr(frames), options.bounds, &why, &backend), ASPACE_OK);
-    assert_int_equal(space_create(&options, backend, &why, &space), ASPACE_OK);
-    return space;
-}
-
-static struct space *clone_of(struct space *space)
-{
-    struct space *clone;
-
-    assert_int_equal(space_clone(space, "b", NULL, &why, &clone), ASPACE_OK);
-    return clone;
-}
-
-static enum aspace_error try_map(struct space *space, struct range range, uint16_t flags, enum aspace_backing backing,
-                                 enum aspace_page page)
-{
-    struct map_request request = {.attr = {.flags = flags & 0x1ff, .backing = backing & 15, .page = page & 3},
-                                  .range = range,
-                                  .overlap = ASPACE_OVERLAP_REPLACE};
-    uint64_t at;
-    struct area area;
-
-    return space_map(space, &request, NULL, &why, &at, &area);
-}
-
-static void map(struct space *space, uint64_t start, uint64_t pages, uint16_t flags, enum aspace_backing backing,
-                enum aspace_page page)
-{
-    assert_int_equal(try_map(space, (struct range){start, start + pages}, flags, backing, page), ASPACE_OK);
-}
-
-static void tell(void *arg, const char *problem)
-{
-    (void)arg;
-    fail_msg("%s", problem);
-}
-
-static void expect_sound(struct space *space)
-{
-    space_check(space, tell, NULL);
-}
-
-static void put(struct space *space, uint64_t page, uint8_t byte)
-{
-    assert_int_equal(space_write(space, page_addr(page) + 5, &byte, 1, &why), ASPACE_OK);
-}
-
-static uint8_t get(struct space *space, uint64_t page)
-{
-    uint8_t byte;
-
-    assert_int_equal(space_read(space, page_addr(page) + 5, &byte, 1, &why), ASPACE_OK);
-    return byte;
-}
-
-static enum aspace_outcome touch(struct space *space, uint64_t page, enum aspace_access kind)
-{
-    struct access access;
-    struct area area;
-    bool has;
-
-    assert_int_equal(space_access(space, page_addr(page), 1, kind, ASPACE_MODE_USER, &why, &access, &area, &has),
-                     ASPACE_OK);
-    return access.outcome;
-}
-
-static struct frame_counts counts(struct space *space)
-{
-    return space_summarize(space).frames;
-}
+#include "space_fixture.h"
 
 /* ---- what a clone is ---- */
 
 static void a_clone_has_the_contents_and_takes_frames_for_its_tables_alone(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARCHS; i++) {
-        struct space *a = make_space(archs[i], 4000);
+    for (size_t i = 0; i < SPACE_ARCHS; i++) {
+        struct space *a = make_space(space_archs[i], 4000);
         struct space *b;
         uint64_t used;
 
@@ -136,8 +40,8 @@ static void a_clone_has_the_contents_and_takes_frames_for_its_tables_alone(void 
 static void the_first_write_of_either_copies_and_the_last_owner_keeps_its_frame(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARCHS; i++) {
-        struct space *a = make_space(archs[i], 100);
+    for (size_t i = 0; i < SPACE_ARCHS; i++) {
+        struct space *a = make_space(space_archs[i], 100);
         struct space *b;
         uint64_t used;
 
@@ -190,8 +94,8 @@ static void a_page_that_is_not_writable_faults_and_is_not_copied(void **state)
 static void a_write_to_a_large_page_copies_one_small_page_of_it(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARCHS; i++) {
-        struct space *a = make_space(archs[i], 4096);
+    for (size_t i = 0; i < SPACE_ARCHS; i++) {
+        struct space *a = make_space(space_archs[i], 4096);
         struct space *b;
         uint64_t used;
 
@@ -457,9 +361,9 @@ static void any_mixture_of_edits_writes_and_clones_is_what_whole_copies_would_be
     (void)state;
     seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)time(NULL);
     print_message("seed %u (ASPACE_SEED repeats it)\n", seed);
-    for (size_t a = 0; a < ARCHS; a++) {
+    for (size_t a = 0; a < SPACE_ARCHS; a++) {
         memset(models, 0, sizeof(models));
-        models[0].space = make_space(archs[a], 5000);
+        models[0].space = make_space(space_archs[a], 5000);
         map(models[0].space, BASE, PAGES, RW, ASPACE_BACKING_EAGER, ASPACE_PAGE_AUTO);
         memset(models[0].mapped, true, PAGES);
         for (unsigned i = 0; i < STEPS; i++) {
