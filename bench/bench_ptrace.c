@@ -33,6 +33,7 @@ struct result {
     double all_cycle;          /* us: the same with every thread stopped */
     double batch_call;         /* us: one of 256 calls in a transaction */
     double stop_one, stop_all; /* us: how long a thread of 16 saw itself stand still for one edit */
+    double agent, stop_agent;  /* us: a cycle and that time, with an agent */
 };
 
 static void must(bool ok, const char *what)
@@ -212,9 +213,9 @@ static void check(enum aspace_error error, const struct refusal *why)
     exit(1);
 }
 
-static struct tracer *open_target(pid_t pid)
+static struct tracer *open_target(pid_t pid, bool agent)
 {
-    struct tracer_options options = {.pid = pid};
+    struct tracer_options options = {.pid = pid, .agent = agent};
     struct tracer *t;
     struct refusal why;
 
@@ -289,28 +290,34 @@ static void measure(struct result *r, int ours, int theirs)
 
     pin(0, ours);
     measure_floor(pid, r);
-    t = open_target(pid);
+    t = open_target(pid, false);
     r->cycle = measure_cycle(t, TRACER_ONE_THREAD, 1);
     r->all_cycle = measure_cycle(t, TRACER_ALL_THREADS, 1);
     r->batch_call = measure_cycle(t, TRACER_ONE_THREAD, BATCH) / BATCH;
     r->call = measure_call(t);
+    tracer_close(t, false);
+    t = open_target(pid, true);
+    r->agent = measure_cycle(t, TRACER_ONE_THREAD, 1);
     tracer_close(t, true);
     pid = start_threads(theirs);
-    t = open_target(pid);
+    t = open_target(pid, false);
     r->stop_one = measure_stop(t, TRACER_ONE_THREAD);
     r->stop_all = measure_stop(t, TRACER_ALL_THREADS);
+    tracer_close(t, false);
+    t = open_target(pid, true);
+    r->stop_agent = measure_stop(t, TRACER_ONE_THREAD);
     tracer_close(t, true);
 }
 
 static void print_table(const struct result *r, size_t count)
 {
     printf("the tracer and a minimal injector (floor); us, medians of %d\n\n", CYCLES);
-    printf("%-18s %10s %6s %11s %6s %6s %8s %6s %9s %9s\n", "processors", "floor call", "call", "floor cycle", "cycle",
-           "ratio", "all thr.", "of 256", "stop one", "stop all");
+    printf("%-18s %10s %6s %11s %6s %6s %8s %6s %9s %9s %6s %10s\n", "processors", "floor call", "call", "floor cycle",
+           "cycle", "ratio", "all thr.", "of 256", "stop one", "stop all", "agent", "stop agent");
     for (size_t i = 0; i < count; i++, r++)
-        printf("%-18s %10.1f %6.1f %11.1f %6.1f %6.2f %8.1f %6.2f %9.1f %9.1f\n", r->place, r->floor_call, r->call,
-               r->floor_cycle, r->cycle, r->cycle / r->floor_cycle, r->all_cycle, r->batch_call, r->stop_one,
-               r->stop_all);
+        printf("%-18s %10.1f %6.1f %11.1f %6.1f %6.2f %8.1f %6.2f %9.1f %9.1f %6.1f %10.1f\n", r->place, r->floor_call,
+               r->call, r->floor_cycle, r->cycle, r->cycle / r->floor_cycle, r->all_cycle, r->batch_call, r->stop_one,
+               r->stop_all, r->agent, r->stop_agent);
 }
 
 static void print_json(const struct result *r, size_t count)
@@ -318,9 +325,10 @@ static void print_json(const struct result *r, size_t count)
     printf("{\"unit\":\"us\",\"rows\":[");
     for (size_t i = 0; i < count; i++, r++)
         printf("%s{\"processors\":\"%s\",\"floor_call\":%.2f,\"call\":%.2f,\"floor_cycle\":%.2f,\"cycle\":%.2f,"
-               "\"all_threads_cycle\":%.2f,\"batch_call\":%.3f,\"stop_one\":%.2f,\"stop_all\":%.2f}",
+               "\"all_threads_cycle\":%.2f,\"batch_call\":%.3f,\"stop_one\":%.2f,\"stop_all\":%.2f,"
+               "\"agent_cycle\":%.2f,\"stop_agent\":%.2f}",
                i ? "," : "", r->place, r->floor_call, r->call, r->floor_cycle, r->cycle, r->all_cycle, r->batch_call,
-               r->stop_one, r->stop_all);
+               r->stop_one, r->stop_all, r->agent, r->stop_agent);
     printf("]}\n");
 }
 

@@ -140,6 +140,8 @@ static const struct param_spec create_params[] = {
      "the "
      "daemon needs CAP_SYS_ADMIN"},
     {PARAM_KEEP, TYPE_BOOL, false, CLI_OPTION, 0, NULL, "false", "ptrace: the started program outlives the space"},
+    {PARAM_AGENT, TYPE_BOOL, false, CLI_OPTION, 0, NULL, "false",
+     "ptrace: an edit of one range stops no thread of the process: a thread of ours is in it, which makes the call"},
 };
 
 static const enum aspace_error create_errors[] = {ASPACE_INVALID_PARAM, ASPACE_ALREADY_EXISTS, ASPACE_NO_MEMORY,

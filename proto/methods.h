@@ -103,6 +103,7 @@ enum seccomp_choice { SECCOMP_REFUSE, SECCOMP_SUSPEND };
     X(COMMAND, "command")                                                                                              \
     X(SECCOMP, "seccomp")                                                                                              \
     X(KEEP, "keep")                                                                                                    \
+    X(AGENT, "agent")                                                                                                  \
     X(PATH, "path")                                                                                                    \
     X(OFFSET, "offset")                                                                                                \
     X(OPS, "ops")                                                                                                      \

@@ -31,6 +31,7 @@ enum aspace_error space_create(const struct space_options *options, struct backe
     snprintf(space->name, sizeof(space->name), "%s", options->name);
     space->arch = options->arch;
     space->pid = options->pid;
+    space->agent = options->agent;
     space->backend = backend;
     memory_set_init(&space->set, options->bounds, backend, options->merge, options->max_areas);
     if (options->lowest)

@@ -35,6 +35,7 @@ struct space {
     char *tag;        /* the space's own, or NULL */
     const char *arch; /* static text */
     uint64_t pid;     /* of a live process; 0: none */
+    bool agent;       /* a thread of ours is in it */
     struct memory_set set;
     struct tags tags;
     struct inject inject;
@@ -55,6 +56,7 @@ struct space_options {
     const char *tag;  /* or NULL */
     const char *arch; /* static text */
     uint64_t pid;     /* of a live process; 0: none */
+    bool agent;       /* a thread of ours is in it */
     struct range bounds;
     enum aspace_merge merge;
     size_t max_areas;

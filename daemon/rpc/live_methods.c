@@ -48,6 +48,7 @@ enum aspace_error create_live(struct call *call, struct space_options *options, 
     struct ptrace_options how = {
         .tracer.seccomp =
             call_number(call, PARAM_SECCOMP) == SECCOMP_SUSPEND ? TRACER_SECCOMP_SUSPEND : TRACER_SECCOMP_REFUSE,
+        .tracer.agent = call_number(call, PARAM_AGENT),
         .keep = call_number(call, PARAM_KEEP),
     };
     char **command = NULL;
@@ -66,6 +67,7 @@ enum aspace_error create_live(struct call *call, struct space_options *options, 
     options->bounds = ptrace_bounds();
     options->lowest = ptrace_lowest_page();
     options->pid = (uint64_t)ptrace_pid(*ret);
+    options->agent = how.tracer.agent;
     return ASPACE_OK;
 }
 

@@ -23,6 +23,8 @@ static enum aspace_error create_sim(struct call *call, struct space_options *opt
 
     if (call_has(call, PARAM_KEEP))
         return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_KEEP, "keep goes with command");
+    if (call_number(call, PARAM_AGENT))
+        return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_AGENT, "agent goes with pid or command");
     options->arch = arch_names[call_number(call, PARAM_ARCH)];
     options->bounds = sim_default_bounds(options->arch);
     if (call_has(call, PARAM_RANGE) && call_bounds(call, PARAM_RANGE, &options->bounds))

@@ -61,6 +61,10 @@ void write_space(struct json_writer *w, const struct space *space, const struct 
         json_name(w, "arch");
         json_string(w, space->arch);
     }
+    if (space->agent) {
+        json_name(w, "agent");
+        json_bool(w, true);
+    }
     json_name(w, "range");
     json_begin_array(w);
     json_hex(w, page_addr(set->map.bounds.start));

@@ -1,5 +1,6 @@
 /* A tracer's process is killed at every ptrace call of a transaction in turn, and at random moments: the target lives
  * on without having noticed, and what was left in it is cleaned by the next tracer. */
+#include "ptrace/internal.h"
 #include "tracer_fixture.h"
 
 #include <signal.h>
@@ -45,14 +46,15 @@ pid_t __wrap_waitpid(pid_t pid, int *status, int options)
 
 /* ---- */
 
-static void transaction(struct tracer *t, enum tracer_scope scope)
+/* One call, and then `count` more. */
+static void transaction(struct tracer *t, enum tracer_scope scope, size_t count)
 {
     struct remote_call calls[BATCH];
     struct refusal why;
 
     for (size_t i = 0; i < BATCH; i++)
         calls[i] = (struct remote_call){.number = SYS_getpid};
-    if (tracer_begin(t, scope, &why) || tracer_call(t, calls, 1, &why) || tracer_call(t, calls, BATCH, &why))
+    if (tracer_begin(t, scope, &why) || tracer_call(t, calls, 1, &why) || tracer_call(t, calls, count, &why))
         _exit(3);
     tracer_end(t);
 }
@@ -66,10 +68,10 @@ static bool run_and_die(pid_t pid, int at, enum tracer_scope scope)
 
     if (child == 0) {
         struct tracer *t = open_tracer(pid);
-        transaction(t, scope);
-        transaction(t, scope);
+        transaction(t, scope, BATCH);
+        transaction(t, scope, BATCH);
         die_at = at;
-        transaction(t, scope);
+        transaction(t, scope, BATCH);
         _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -102,6 +104,69 @@ static void test_a_tracer_killed_at_any_call_leaves_its_target_whole(void **stat
     }
 }
 
+/* The same where the transaction makes the agent, and the next one uses it. */
+static bool run_and_die_with_agent(pid_t pid, int at)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        struct tracer *t = open_tracer(pid);
+        transaction(t, TRACER_ONE_THREAD, 2); /* the trampoline is there: see docs/ptrace.md for its first call */
+        t->agent_wanted = true;
+        die_at = at;
+        transaction(t, at % 2 ? TRACER_ONE_THREAD : TRACER_ALL_THREADS, 2);
+        transaction(t, TRACER_ONE_THREAD, 2);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFSIGNALED(status))
+        assert_int_equal(status, 0);
+    return WIFSIGNALED(status);
+}
+
+static bool has_one_thread(pid_t pid)
+{
+    char *status = proc_text(pid, "status");
+    bool one = strstr(status, "\nThreads:\t1\n") != NULL;
+
+    free(status);
+    return one;
+}
+
+/* All victims live until the end: an agent that nobody took over gives up after seconds. */
+static void test_an_agent_ends_with_a_tracer_killed_at_any_call(void **state)
+{
+    static struct victim victims[1000];
+    size_t count = 0;
+    int at = 1;
+    bool died = true;
+
+    (void)state;
+    for (; died; at++) {
+        assert_true(count < sizeof(victims) / sizeof(victims[0]));
+        victims[count] = victim_start(count % 2 ? "naps" : "sleeper", NULL);
+        died = run_and_die_with_agent(victims[count].pid, at);
+        count++;
+    }
+    assert_true(at > 60);
+    for (size_t i = 0; i < count; i++) {
+        struct victim *v = &victims[i];
+        if (waitpid(v->pid, NULL, WNOHANG) != 0)
+            fail_msg("a target died of a tracer killed at call %zu of %d", i + 1, at);
+        for (int ms = 0; ms < 60000 && !has_one_thread(v->pid); ms++)
+            sleep_ms(1);
+        struct tracer *t = open_tracer(v->pid); /* cleans what was left */
+        edit_once(t, TRACER_ONE_THREAD);
+        tracer_close(t, false);
+        char *maps = proc_text(v->pid, "maps");
+        assert_null(strstr(maps, "r-xp 00000000 00:00 0 \n"));
+        free(maps);
+        assert_true(has_one_thread(v->pid));
+        victim_end(v);
+    }
+}
+
 static void test_a_tracer_killed_at_any_moment_leaves_its_target_whole(void **state)
 {
     const char *given = getenv("ASPACE_SEED");
@@ -118,11 +183,11 @@ static void test_a_tracer_killed_at_any_moment_leaves_its_target_whole(void **st
         pid_t child = fork();
         if (child == 0) {
             struct tracer *t = open_tracer(v.pid);
-            transaction(t, TRACER_ONE_THREAD);
+            transaction(t, TRACER_ONE_THREAD, BATCH);
             if (write(ready[1], "x", 1) != 1)
                 _exit(1);
             for (int i = 0;; i++)
-                transaction(t, i % 2 ? TRACER_ALL_THREADS : TRACER_ONE_THREAD);
+                transaction(t, i % 2 ? TRACER_ALL_THREADS : TRACER_ONE_THREAD, BATCH);
         }
         assert_int_equal(read(ready[0], &byte, 1), 1);
         usleep((unsigned)rand() % 3000);
@@ -147,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_tracer_killed_at_any_call_leaves_its_target_whole),
+        cmocka_unit_test(test_an_agent_ends_with_a_tracer_killed_at_any_call),
         cmocka_unit_test(test_a_tracer_killed_at_any_moment_leaves_its_target_whole),
     };
 

@@ -24,7 +24,8 @@
     X(rseq)                                                                                                            \
     X(mdwe)                                                                                                            \
     X(naps)                                                                                                            \
-    X(exec)
+    X(exec)                                                                                                            \
+    X(obeys)
 
 #define X(name) int victim_##name(const char *argument);
 VICTIM_MAP(X)

@@ -695,6 +695,96 @@ class Going(Live):
         self.eventually(lambda: not os.path.exists("/proc/%d" % made["pid"]), "the started program's end")
 
 
+class Agent(Live):
+    def switches(self, puppet):
+        """How often its threads, but ours, have been switched away: none runs, so who stops one counts it up."""
+        total = 0
+        for tid in os.listdir("/proc/%d/task" % puppet.pid):
+            with open("/proc/%d/task/%s/status" % (puppet.pid, tid), encoding="utf-8") as file:
+                lines = dict(line.split(":", 1) for line in file)
+            if lines["Name"].strip() != "aspaced-agent":
+                total += int(lines["voluntary_ctxt_switches"]) + int(lines["nonvoluntary_ctxt_switches"])
+        return total
+
+    def settled(self, puppet):
+        def same():
+            before = self.switches(puppet)
+            time.sleep(0.02)
+            return before == self.switches(puppet)
+
+        self.eventually(same, "threads at rest")
+        return self.switches(puppet)
+
+    def edit(self, space):
+        for _ in range(20):
+            self.peer.call("area.map", space=space, start=hexa(at(0)), size=hexa(4 * PAGE), flags="rw-")
+            self.peer.call("area.protect", space=space, start=hexa(at(1)), size=hexa(PAGE), flags="r--")
+            self.peer.call("area.unmap", space=space, start=hexa(at(0)), size=hexa(4 * PAGE))
+
+    def test_single_edits_stop_no_thread_of_the_target(self):
+        puppet = self.new_puppet()
+        puppet.say("spin(3)")
+        space = self.attach(puppet.pid, agent=True)
+        self.assertTrue(self.peer.call("space.info", space=space)["agent"])
+        before = self.settled(puppet)
+        self.edit(space)
+        self.assertEqual(self.switches(puppet), before)
+        self.assertEqual(puppet.say("2 * 3"), 6)
+        plain = self.attach(puppet.pid)
+        self.assertNotIn("agent", self.peer.call("space.info", space=plain))
+        before = self.settled(puppet)
+        self.edit(plain)
+        self.assertGreater(self.switches(puppet), before)
+
+    def test_transactions_and_questions_work_beside_it(self):
+        puppet = self.new_puppet()
+        space = self.attach(puppet.pid, agent=True)
+        for i in range(3):
+            self.edit(space)
+            self.peer.call("space.apply", space=space, ops=[
+                {"method": "area.map", "params": {"start": hexa(at(2 * k)), "size": PAGE, "flags": "rw-"}} for k in range(20)])
+            self.assertTrue(self.peer.call("space.check", space=space)["ok"])
+            self.peer.call("space.clear", space=space)
+        self.assertEqual(puppet.say("4 + 4"), 8)
+
+    def test_the_page_under_a_waiting_threads_stack_pointer_is_left_alone(self):
+        puppet = self.new_puppet()
+        space = self.attach(puppet.pid, agent=True)
+        with open("/proc/%d/syscall" % puppet.pid, encoding="ascii") as file:
+            page = int(file.read().split()[-2], 16) & ~(PAGE - 1)
+        with self.assertRaises(harness.Refused) as caught:
+            self.peer.call("area.unmap", space=space, start=hexa(page), size=hexa(PAGE))
+        self.assertError(caught.exception.error, DENIED)
+        self.assertEqual(puppet.say("5 + 4"), 9)
+
+    def test_it_ends_with_its_space_and_with_the_daemon(self):
+        puppet = self.new_puppet()
+        puppet.say("os.getpid()")
+        before = puppet.maps(), puppet.status("Threads")
+        with tempfile.TemporaryDirectory(prefix="aspace-test-") as folder:
+            for end in ("destroy", "stop", "kill"):
+                daemon = Daemon(path=os.path.join(folder, end)).start()
+                with Peer(daemon.path) as peer:
+                    peer.call("space.create", name="x", pid=puppet.pid, agent=True)
+                    self.assertEqual(puppet.status("Threads"), "2")
+                    if end == "destroy":
+                        peer.call("space.destroy", space="x")
+                        self.assertEqual((puppet.maps(), puppet.status("Threads")), before)
+                if end == "kill":
+                    daemon.kill()
+                else:
+                    daemon.stop()
+                self.eventually(lambda: puppet.status("Threads") == "1", "the agent's end")
+                self.assertEqual(puppet.say("1 + 1"), 2)
+        self.peer.call("space.create", name="next", pid=puppet.pid)  # unmaps what the killed one left
+        self.peer.call("space.destroy", space="next")
+        self.assertEqual((puppet.maps(), puppet.status("Threads")), before)
+
+    def test_it_goes_with_live_spaces_alone(self):
+        reply = self.peer.ask("space.create", {"name": "s", "agent": True})
+        self.assertError(reply["error"], INVALID_PARAMS)
+
+
 class Many(Live):
     def test_64_live_spaces_at_once(self):
         puppets = [self.new_puppet() for _ in range(16)]

@@ -65,12 +65,33 @@ void registers_load_batch(const struct registers *saved, const struct batch_regi
 /* The address in the table of the first call that is not recorded, of a batch stopped anywhere. */
 uint64_t registers_batch_position(const struct registers *r);
 
+/* What the agent's code works with, in the target. */
+struct agent_data {
+    uint64_t all;        /* signals */
+    uint64_t old;        /* the mask of the thread that makes it */
+    int64_t made;        /* what clone answered: the agent's id in the target's pid namespace */
+    int64_t patience[2]; /* a timespec: how long it waits to be taken over */
+    int32_t life[2];     /* a pipe: that the other end is closed ends it */
+    int32_t watch_fd;    /* a pollfd, of life[0] */
+    int16_t watch_events;
+    int16_t watch_result;
+};
+
+/* A thread about to make the agent. */
+void registers_load_agent(const struct registers *saved, uint64_t entry, uint64_t data, struct registers *ret);
+/* The agent about to wait for the end of its maker, `watching` its pipe, or else for as long as it is patient; at
+ * trampoline_layout.park. */
+void registers_load_park(const struct registers *saved, uint64_t entry, uint64_t data, bool watching,
+                         struct registers *ret);
+
 struct trampoline_layout {
     const unsigned char *image; /* copied to the start of the page */
     size_t size;
     size_t call;      /* offset of the system call instruction of a single call */
     size_t batch;     /* of the batch's code */
     size_t batch_end; /* of the instruction after the batch's last call: where its signal stops it */
+    size_t agent;     /* of the code that makes the agent */
+    size_t park;      /* of the agent's own */
     size_t block;     /* of the recovery block */
     size_t block_size;
 };

@@ -13,6 +13,7 @@
 #define TRAMPOLINE_CODE_MAX 512
 #define OFFSET_STRINGS      TRAMPOLINE_SIZE
 #define OFFSET_INFO         (OFFSET_STRINGS + ASPACE_PAGE_SIZE)
+#define OFFSET_AGENT        (OFFSET_INFO + ASPACE_PAGE_SIZE / 2)
 #define OFFSET_TABLE        (OFFSET_INFO + ASPACE_PAGE_SIZE)
 
 _Static_assert(BATCH_CALLS * sizeof(struct batch_entry) == 4 * ASPACE_PAGE_SIZE, "the table's pages");
@@ -58,6 +59,7 @@ struct tracer {
     bool exited;
     bool replaced; /* its image: seen though its old memory lives on, shared by another process */
     bool active;   /* between begin and end */
+    enum tracer_scope scope;
 
     struct tracee *tracees; /* the first one runs our calls */
     size_t count;
@@ -77,6 +79,12 @@ struct tracer {
     bool block_known;
     struct dispatch_config dispatch;
     bool dispatch_off; /* by us: to be put back */
+
+    bool agent_wanted;
+    pid_t agent;           /* our thread in the target; 0 if there is none */
+    uint64_t agent_page;   /* the code page that it waits in */
+    int agent_life;        /* the end of a pipe: it ends when this is closed; -1 */
+    uint64_t agent_rights; /* process_rights() when it was made */
 };
 
 /* ---- wait.c: stops, in time ---- */
@@ -123,6 +131,13 @@ bool process_has_thread(int proc, pid_t tid);
 /* A thread of the process that still has its memory: a dead leader has none. */
 pid_t process_living_thread(const struct tracer *t);
 uint64_t process_image(const struct tracer *t);
+/* What the process may do, as a number: another one when its ids, its groups, its capabilities or its filters change. 0
+ * if its first thread has ended. */
+uint64_t process_rights(const struct tracer *t);
+/* The stack pointer of a thread that waits in a call; false if it runs. */
+bool process_stack_pointer(const struct tracer *t, pid_t tid, uint64_t *ret);
+/* Its thread that has this id in its own pid namespace; 0 if there is none. */
+pid_t process_find_thread(const struct tracer *t, pid_t inner);
 /* A value of a thread's status file as a number; `fallback` if it cannot be read. */
 long process_status(const struct tracer *t, pid_t tid, const char *name, long fallback);
 
@@ -159,6 +174,7 @@ struct stop thread_drive(struct tracer *t, struct tracee *tracee);
 void threads_release(struct tracer *t);
 struct tracee *threads_add(struct tracer *t, pid_t process, pid_t tid);
 bool threads_have(const struct tracer *t, pid_t tid);
+/* It has ended. If its end has not been reported yet it is kept after the others, until threads_release(). */
 void threads_drop(struct tracer *t, size_t index);
 /* Reads the registers of a thread in STOP_EVENT into `saved`; false if it is gone. */
 bool thread_save(struct tracee *tracee);
@@ -174,6 +190,8 @@ void quirks_restore(struct tracer *t);
 
 /* Makes sure that the trampoline is there and whole. In a transaction. */
 enum aspace_error trampoline_ready(struct tracer *t, struct refusal *why);
+/* The address of a system call instruction that every target has, in the vdso. */
+enum aspace_error trampoline_bootstrap(struct tracer *t, struct refusal *why, uint64_t *ret);
 /* Unmaps it, the code page with the vdso's help. */
 enum aspace_error trampoline_remove(struct tracer *t, struct refusal *why);
 /* Writes the recovery block for the thread that runs our calls, if it differs from what is there. */
@@ -186,6 +204,25 @@ void trampoline_new_session(struct tracer *t);
 
 /* One call at `entry`, an address with a system call instruction in the target. */
 enum aspace_error remote_call_at(struct tracer *t, uint64_t entry, struct remote_call *call, struct refusal *why);
+
+/* The thread that runs our calls makes the agent: its id in the target's pid namespace, or -errno, is then in the struct
+ * agent_data at `data`. */
+enum aspace_error remote_make_agent(struct tracer *t, uint64_t data, struct refusal *why);
+
+/* ---- agent.c: a thread of ours in the target ---- */
+
+/* Before anything is stopped: an agent that may not go on is ended. Unsupported if it must not even be stopped. */
+enum aspace_error agent_check(struct tracer *t, struct refusal *why);
+/* In a transaction: makes the agent if it is wanted and not there; with one thread stopped it runs our calls from then
+ * on. */
+enum aspace_error agent_ready(struct tracer *t, struct refusal *why);
+/* At the end of a transaction: an agent whose pages are no more must not return to them. */
+void agent_settle(struct tracer *t);
+/* In a transaction that it runs the calls of: it ends at `entry`, an address with a system call instruction. */
+void agent_end(struct tracer *t, uint64_t entry);
+bool agent_is(const struct tracer *t, const struct tracee *tracee);
+/* There is none any more. */
+void agent_forget(struct tracer *t);
 
 /* ---- memory.c ---- */
 

@@ -158,12 +158,21 @@ int tracer_open_file(const struct tracer *t, const char *name, int flags)
     return openat(t->proc, path, flags | O_CLOEXEC);
 }
 
-/* The auxiliary vector holds random and load addresses: enough to tell images apart. FNV-1a. 0 if it may not be read,
- * 1 if there is no memory left. */
+#define HASH_START UINT64_C(0xcbf29ce484222325)
+
+/* FNV-1a. */
+static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* The auxiliary vector holds random and load addresses: enough to tell images apart. 0 if it may not be read, 1 if there
+ * is no memory left. */
 uint64_t process_image(const struct tracer *t)
 {
     char text[1024];
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
     int fd = tracer_open_file(t, "auxv", O_RDONLY);
     ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text));
     int error = errno;
@@ -172,9 +181,61 @@ uint64_t process_image(const struct tracer *t)
         close(fd);
     if (got < 0 && (error == EACCES || error == EPERM))
         return 0;
-    for (ssize_t i = 0; i < got; i++)
-        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    return hash_bytes(HASH_START, text, got > 0 ? (size_t)got : 0) | 1;
+}
+
+uint64_t process_rights(const struct tracer *t)
+{
+    static const char *const names[] = {
+        "Uid:", "Gid:", "Groups:", "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:"};
+    char text[4096];
+    uint64_t hash = HASH_START;
+
+    if (!read_file(t->proc, "status", text, sizeof(text)) || strstr(text, "\nState:\tZ") || strstr(text, "\nState:\tX"))
+        return 0;
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += line != text;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            if (strncmp(line, names[i], strlen(names[i])) == 0)
+                hash = hash_bytes(hash, line, strcspn(line, "\n"));
+    }
     return hash | 1;
+}
+
+/* "-1 0xSP 0xPC", "7 0xARG ... 0xSP 0xPC" or "running": proc(5). */
+bool process_stack_pointer(const struct tracer *t, pid_t tid, uint64_t *ret)
+{
+    char path[64], text[256];
+    char *last;
+
+    snprintf(path, sizeof(path), "task/%d/syscall", (int)tid);
+    if (!read_file(t->proc, path, text, sizeof(text)) || !(last = strrchr(text, ' ')))
+        return false;
+    *last = 0;
+    last = strrchr(text, ' ');
+    if (!last)
+        return false;
+    *ret = strtoull(last + 1, NULL, 16);
+    return true;
+}
+
+pid_t process_find_thread(const struct tracer *t, pid_t inner)
+{
+    struct thread_list list;
+    pid_t tid, found = 0;
+
+    if (!thread_list_open(&list, t->proc))
+        return 0;
+    while (found == 0 && thread_list_next(&list, &tid)) {
+        char path[64], text[4096];
+        const char *line = NULL;
+        snprintf(path, sizeof(path), "task/%d/status", (int)tid);
+        if (read_file(t->proc, path, text, sizeof(text)) && (line = strstr(text, "\nNSpid:")))
+            for (const char *end = strchr(line + 1, '\n'); (line = strchr(line, '\t')) && (!end || line < end); line++)
+                found = (pid_t)strtol(line, NULL, 10) == inner ? tid : 0;
+    }
+    thread_list_close(&list);
+    return found;
 }
 
 /* A large process that exits lives on for a while without any. */

@@ -73,6 +73,16 @@ static enum step skip_call(struct tracer *t)
     return tracer_wait(t, tracee).kind == STOP_CALL ? STEP_DONE : STEP_GONE;
 }
 
+/* The thread is left to the kernel and to the trampoline that it is in. */
+static enum step abandon(struct tracer *t)
+{
+    atomic_store(&t->cancelled, false);
+    t->spent = true;
+    t->trampoline = 0;
+    t->block_known = false;
+    return STEP_LATE;
+}
+
 /* The deadline passed while the thread ran with our registers: a little more time for a stop. STEP_LATE either way, or
  * STEP_GONE; with no stop the tracer is spent, and the trampoline, still in use, is abandoned for a new one. `in_call`:
  * the call has begun, so the next system-call stop is its exit; its answer is then *call's. */
@@ -87,12 +97,8 @@ static enum step give_up(struct tracer *t, bool in_call, struct remote_call *cal
     struct stop stop = tracer_wait(t, tracee);
     if (stop.kind == STOP_GONE)
         return STEP_GONE;
-    if (stop.kind == STOP_LATE) {
-        t->spent = true;
-        t->trampoline = 0;
-        t->block_known = false;
-        return STEP_LATE;
-    }
+    if (stop.kind == STOP_LATE)
+        return abandon(t);
     if (stop.kind == STOP_CALL && !in_call)
         return skip_call(t) == STEP_DONE ? STEP_LATE : STEP_GONE;
     if (stop.kind == STOP_CALL && call && ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof(info), &info) > 0 &&
@@ -443,6 +449,56 @@ enum aspace_error tracer_call(struct tracer *t, struct remote_call *calls, size_
             return ASPACE_OK;
     }
     return ASPACE_OK;
+}
+
+/* ---- A thread of ours ---- */
+
+/* One try. Once its signals are blocked none comes but SIGSTOP, which is passed on: the thread stops when it is let go. */
+static enum step try_make_agent(struct tracer *t, uint64_t data, struct refusal *why)
+{
+    static const uint64_t numbers[] = {SYS_rt_sigprocmask, SYS_clone, SYS_rt_sigprocmask};
+    struct tracee *tracee = caller(t);
+    struct __ptrace_syscall_info info;
+    struct registers loaded;
+    bool inside = false;
+    int signal = 0;
+
+    if (trampoline_protect(t, why))
+        return why->code == ASPACE_TARGET_GONE ? STEP_GONE : STEP_REFUSED;
+    registers_load_agent(&tracee->saved, t->trampoline + t->layout.agent, data, &loaded);
+    tracee->changed = true;
+    if (!registers_set(tracee->tid, &loaded))
+        return STEP_GONE;
+    for (size_t over = 0; over < sizeof(numbers) / sizeof(numbers[0]);) {
+        if (!resume(tracee, PTRACE_SYSCALL, signal) && errno != ESRCH)
+            return STEP_GONE;
+        struct stop stop = tracer_wait(t, tracee);
+        signal = stop.kind == STOP_SIGNAL ? stop.signal : 0;
+        if (signal && over == 0 && !inside)
+            return is_our_fault(t, t->trampoline + t->layout.agent, stop, why) ? STEP_REFUSED : back_out(t, signal);
+        if (stop.kind == STOP_LATE)
+            return abandon(t);
+        if (signal || stop.kind == STOP_EVENT)
+            continue;
+        if (stop.kind != STOP_CALL || ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof(info), &info) < 0)
+            return STEP_GONE;
+        if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
+            inside = info.entry.nr == numbers[over];
+        else if (inside)
+            over++, inside = false;
+    }
+    return registers_set(tracee->tid, &tracee->saved) ? STEP_DONE : STEP_GONE;
+}
+
+enum aspace_error remote_make_agent(struct tracer *t, uint64_t data, struct refusal *why)
+{
+    enum step step = STEP_AGAIN;
+
+    if (table_writable(t, why))
+        return why->code;
+    for (unsigned i = 0; i < TRIES && step == STEP_AGAIN; i++)
+        step = try_make_agent(t, data, why);
+    return end_step(t, step, why);
 }
 
 enum aspace_error tracer_call_one(struct tracer *t, long number, const uint64_t args[6], struct refusal *why,

@@ -245,27 +245,37 @@ static void drop_stash(struct settling *s)
 
 /* ---- Policy that needs the stopped threads ---- */
 
-static enum aspace_error check_stacks(const struct settling *s, struct refusal *why)
-{
-    const struct tracer *tracer = s->t->tracer;
+struct stack_check {
+    const struct settling *s;
+    struct refusal *why;
+    enum aspace_error error;
+};
 
-    for (size_t i = 0; i < s->t->step_count; i++) {
-        const struct step *step = &s->t->steps[i];
+static bool check_stack(void *arg, pid_t tid, uint64_t pointer)
+{
+    struct stack_check *check = arg;
+    const struct target *t = check->s->t;
+
+    for (size_t i = 0; i < t->step_count && !check->error; i++) {
+        const struct step *step = &t->steps[i];
         bool keeps = step->kind == STEP_MAP || step->kind == STEP_GROW ||
                      (step->kind == STEP_PROTECT && step->flags & ASPACE_WRITE);
 
-        for (size_t k = 0; !keeps && k < tracer_threads(tracer); k++) {
-            uint64_t pointer = tracer_stack_pointer(tracer, k);
-
-            if (!range_has_page(step->area.range, page_of(pointer)))
-                continue;
-            refuse(why, ASPACE_DENIED, "the page at " ADDR " is under the stack pointer of thread %d",
-                   page_addr(page_of(pointer)), (int)tracer_thread_id(tracer, k));
-            why->hint = "the thread would die at its next step; leave out the page, or choose another moment";
-            return why->code;
-        }
+        if (keeps || !range_has_page(step->area.range, page_of(pointer)))
+            continue;
+        check->error = refuse(check->why, ASPACE_DENIED, "the page at " ADDR " is under the stack pointer of thread %d",
+                              page_addr(page_of(pointer)), (int)tid);
+        check->why->hint = "the thread would die at its next step; leave out the page, or choose another moment";
     }
-    return ASPACE_OK;
+    return !check->error;
+}
+
+static enum aspace_error check_stacks(const struct settling *s, struct refusal *why)
+{
+    struct stack_check check = {s, why, ASPACE_OK};
+
+    tracer_each_stack(s->t->tracer, check_stack, &check);
+    return check.error;
 }
 
 /* ---- All together ---- */

@@ -36,8 +36,7 @@ struct tracee *threads_add(struct tracer *t, pid_t process, pid_t tid)
     return &t->tracees[t->count++];
 }
 
-/* It has ended. If its end has not been reported yet it is kept after the others, until threads_release(). */
-static void drop(struct tracer *t, size_t index)
+void threads_drop(struct tracer *t, size_t index)
 {
     struct tracee ended = t->tracees[index];
     size_t after = t->count + t->dead - index - 1;
@@ -168,6 +167,8 @@ static pid_t select_thread(struct tracer *t)
     pid_t tid, best = 0;
     int rank, best_rank = 100;
 
+    if (t->agent)
+        return t->agent;
     if (is_single(t))
         return t->pid;
     if (t->last_tid && rank_of(t, t->last_tid) == 0)
@@ -227,6 +228,8 @@ enum aspace_error threads_stop_one(struct tracer *t, struct refusal *why)
             /* EPERM says too that the thread is dying, or another one about to exec */
             if (i == SELECT_TRIES - 1 && errno != ESRCH)
                 return process_explain(t, tid, errno, why);
+            if (errno == ESRCH && tid == t->agent)
+                agent_forget(t);
             if (!process_alive(t))
                 break;
             sched_yield();
@@ -238,9 +241,11 @@ enum aspace_error threads_stop_one(struct tracer *t, struct refusal *why)
         ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
         struct stop stop = thread_drive(t, tracee);
         if (stop.kind == STOP_EVENT && is_ours(t, tid) && thread_save(tracee)) {
-            t->last_tid = tid;
+            t->last_tid = tid == t->agent ? 0 : tid;
             return ASPACE_OK;
         }
+        if (tid == t->agent && stop.kind == STOP_GONE)
+            agent_forget(t);
         threads_release(t);
         if (stop.kind != STOP_EVENT && stop.kind != STOP_GONE)
             return refuse_stop(t, tid, stop, why);
@@ -315,7 +320,7 @@ static enum aspace_error await_stops(struct tracer *t, size_t first, struct refu
         if (stop.kind == STOP_EVENT && !thread_save(&t->tracees[i]))
             stop = tracer_wait(t, &t->tracees[i]); /* killed while it stood */
         if (stop.kind == STOP_GONE) {
-            drop(t, i);
+            threads_drop(t, i);
             continue;
         }
         if (stop.kind != STOP_EVENT)
@@ -444,12 +449,13 @@ static enum aspace_error stop_sharers(struct tracer *t, struct refusal *why)
     return error;
 }
 
-/* The thread that runs our calls comes first: of the target itself, and not in a call whose time would begin anew. */
+/* The thread that runs our calls comes first: of the target's own, and not in a call whose time would begin anew. */
 static void choose_first(struct tracer *t)
 {
     size_t best = 0;
 
-    while (best < t->count && (t->tracees[best].changed || !process_has_thread(t->proc, t->tracees[best].tid)))
+    while (best < t->count && (t->tracees[best].changed || agent_is(t, &t->tracees[best]) ||
+                               !process_has_thread(t->proc, t->tracees[best].tid)))
         best++;
     if (best < t->count && best > 0) {
         struct tracee chosen = t->tracees[best];

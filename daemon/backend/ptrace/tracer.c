@@ -21,6 +21,15 @@ static enum aspace_error check_policy(const struct tracer *t, struct refusal *wh
     return why->code;
 }
 
+/* The first transaction makes the agent: who asked for it is told now if it cannot be had. */
+static enum aspace_error begin_agent(struct tracer *t, struct refusal *why)
+{
+    if (tracer_begin(t, TRACER_ONE_THREAD, why))
+        return why->code;
+    tracer_end(t);
+    return ASPACE_OK;
+}
+
 static enum aspace_error open_target(struct tracer *t, const struct tracer_options *options, struct refusal *why)
 {
     /* Room for one thread is made now: a transaction of one needs no memory. */
@@ -37,7 +46,7 @@ static enum aspace_error open_target(struct tracer *t, const struct tracer_optio
     trampoline_new_session(t);
     if (!t->spawned)
         trampoline_clean_orphans(t);
-    return ASPACE_OK;
+    return t->agent_wanted && !t->spawned ? begin_agent(t, why) : ASPACE_OK;
 }
 
 enum aspace_error tracer_open(const struct tracer_options *options, struct refusal *why, struct tracer **ret)
@@ -47,8 +56,9 @@ enum aspace_error tracer_open(const struct tracer_options *options, struct refus
     if (!t)
         return refuse_no_memory(why);
     t->pid = options->pid;
-    t->pidfd = t->proc = t->tasks = t->memory = -1;
+    t->pidfd = t->proc = t->tasks = t->memory = t->agent_life = -1;
     t->seccomp = options->seccomp;
+    t->agent_wanted = options->agent;
     tracer_set_deadline(t, options->deadline_ms);
     if (open_target(t, options, why)) {
         enum aspace_error error = why->code;
@@ -79,6 +89,7 @@ static void leave_target(struct tracer *t)
 {
     struct refusal why;
 
+    t->agent_wanted = false;
     if (t->trampoline != 0 && !t->spent && tracer_begin(t, TRACER_ONE_THREAD, &why) == ASPACE_OK) {
         trampoline_remove(t, &why); /* what cannot be removed is left: it harms nobody */
         tracer_end(t);
@@ -95,6 +106,7 @@ void tracer_close(struct tracer *t, bool kill)
         kill_target(t);
     else
         leave_target(t);
+    agent_forget(t);
     timer_close(t);
     process_unbind(t);
     free(t->sharers);
@@ -118,6 +130,8 @@ static enum aspace_error stop_target(struct tracer *t, enum tracer_scope scope, 
 {
     if (t->held)
         return stop_held(t, why);
+    if (agent_check(t, why))
+        return why->code;
     return scope == TRACER_ONE_THREAD ? threads_stop_one(t, why) : threads_stop_all(t, why);
 }
 
@@ -141,9 +155,12 @@ enum aspace_error tracer_begin(struct tracer *t, enum tracer_scope scope, struct
         return error;
     }
     t->active = true;
+    t->scope = scope;
     error = quirks_suspend(t, why);
     if (!error)
         error = trampoline_ready(t, why);
+    if (!error)
+        error = agent_ready(t, why);
     if (error)
         tracer_end(t);
     return error;
@@ -165,6 +182,7 @@ void tracer_end(struct tracer *t)
 {
     if (!t->active)
         return;
+    agent_settle(t);
     t->active = false;
     quirks_restore(t);
     if (t->held)
@@ -187,6 +205,24 @@ pid_t tracer_thread_id(const struct tracer *t, size_t index)
 uint64_t tracer_stack_pointer(const struct tracer *t, size_t index)
 {
     return registers_stack(&t->tracees[index].saved);
+}
+
+void tracer_each_stack(struct tracer *t, tracer_stack_fn *each, void *arg)
+{
+    struct thread_list list;
+    uint64_t pointer;
+    pid_t tid;
+    bool more = true;
+
+    for (size_t i = 0; i < t->count && more; i++)
+        more = each(arg, t->tracees[i].tid, tracer_stack_pointer(t, i));
+    if (t->scope == TRACER_ALL_THREADS || t->count == 0 || !agent_is(t, &t->tracees[0]) ||
+        !thread_list_open(&list, t->proc))
+        return;
+    while (more && thread_list_next(&list, &tid))
+        if (!threads_have(t, tid) && process_stack_pointer(t, tid, &pointer))
+            more = each(arg, tid, pointer);
+    thread_list_close(&list);
 }
 
 struct range tracer_own_pages(const struct tracer *t)
@@ -213,6 +249,7 @@ enum aspace_error tracer_follow(struct tracer *t, struct refusal *why)
     t->block_known = false;
     t->replaced = false;
     t->sharers_scanned = 0;
+    agent_forget(t);
     process_bind_image(t);
     return ASPACE_OK;
 }

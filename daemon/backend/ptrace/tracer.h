@@ -32,6 +32,7 @@ struct tracer_options {
     char *const *environ; /* for a spawn: NULL for our own */
     uint64_t deadline_ms; /* for each tracer_begin() .. tracer_end(); 0 for TRACER_DEADLINE_MS */
     enum tracer_seccomp seccomp;
+    bool agent; /* transactions of one thread stop none of the target's own but a thread of ours, see docs/ptrace.md */
 };
 
 #define TRACER_DEADLINE_MS 2000
@@ -112,6 +113,11 @@ size_t tracer_threads(const struct tracer *t);
 pid_t tracer_thread_id(const struct tracer *t, size_t index);
 /* The stack pointer of a stopped thread as it was before we came. */
 uint64_t tracer_stack_pointer(const struct tracer *t, size_t index);
+
+/* The same for every thread whose stack pointer can be told: those that are stopped and, where a thread of ours runs the
+ * calls, those of the target that wait in a call. False from `each` ends it. */
+typedef bool tracer_stack_fn(void *arg, pid_t tid, uint64_t pointer);
+void tracer_each_stack(struct tracer *t, tracer_stack_fn *each, void *arg);
 
 /* The pages of ours in the target, trampoline and data; empty if there are none yet. They exist from the first
  * transaction on, and they are areas in /proc/PID/maps. Any time. */

@@ -93,8 +93,7 @@ enum aspace_error trampoline_protect(struct tracer *t, struct refusal *why)
 
 /* ---- Mapping ---- */
 
-/* The address of a system call instruction that every target has. */
-static enum aspace_error bootstrap_entry(struct tracer *t, struct refusal *why, uint64_t *ret)
+enum aspace_error trampoline_bootstrap(struct tracer *t, struct refusal *why, uint64_t *ret)
 {
     Elf64_auxv_t vector[64];
     unsigned char text[VDSO_SIZE];
@@ -192,7 +191,7 @@ static enum aspace_error install(struct tracer *t, struct refusal *why)
 {
     uint64_t entry;
 
-    if (bootstrap_entry(t, why, &entry))
+    if (trampoline_bootstrap(t, why, &entry))
         return why->code;
     for (uint64_t place = PLACE_HIGHEST; place >= PLACE_LOWEST; place -= PLACE_STEP) {
         struct remote_call map = map_call(place, TRAMPOLINE_SIZE, PROT_READ | PROT_EXEC);
@@ -238,9 +237,13 @@ enum aspace_error trampoline_remove(struct tracer *t, struct refusal *why)
 
     if (t->trampoline == 0)
         return ASPACE_OK;
-    if (bootstrap_entry(t, why, &entry) || remote_call_at(t, t->trampoline + t->layout.call, &unmap, why))
+    if (trampoline_bootstrap(t, why, &entry) || remote_call_at(t, t->trampoline + t->layout.call, &unmap, why))
         return why->code;
-    return unmap_code(t, entry, why);
+    if (unmap_code(t, entry, why))
+        return why->code;
+    if (agent_is(t, &t->tracees[0]))
+        agent_end(t, entry);
+    return ASPACE_OK;
 }
 
 /* ---- Others ---- */

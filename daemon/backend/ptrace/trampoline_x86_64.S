@@ -8,7 +8,7 @@
     .section .rodata
     .balign 64
     .globl trampoline_x86_64, trampoline_x86_64_call, trampoline_x86_64_batch, trampoline_x86_64_batch_end
-    .globl trampoline_x86_64_end
+    .globl trampoline_x86_64_agent, trampoline_x86_64_park, trampoline_x86_64_end
 trampoline_x86_64:
     .skip 64, 0                     /* struct trampoline_header, trampoline.c */
 
@@ -74,6 +74,48 @@ trampoline_x86_64_batch:
     syscall
 trampoline_x86_64_batch_end:
     jmp     restore
+
+/* Makes the agent, loaded by registers_load_agent(): r12 is the address of a struct agent_data. The new thread blocks every
+ * signal from its first moment on: a handler would run on no stack. */
+trampoline_x86_64_agent:
+    movl    $14, %eax               /* rt_sigprocmask(SIG_SETMASK, &all, &old, 8) */
+    movl    $2, %edi
+    leaq    0(%r12), %rsi
+    leaq    8(%r12), %rdx
+    movl    $8, %r10d
+    syscall
+    movl    $56, %eax               /* clone(VM | FS | FILES | SIGHAND | THREAD, 0, 0, 0, 0) */
+    movl    $0x10f00, %edi
+    xorl    %esi, %esi
+    xorl    %edx, %edx
+    xorl    %r10d, %r10d
+    xorl    %r8d, %r8d
+    syscall
+    testq   %rax, %rax
+    jz      4f
+    movq    %rax, 16(%r12)
+    movl    $14, %eax
+    movl    $2, %edi
+    leaq    8(%r12), %rsi
+    xorl    %edx, %edx
+    movl    $8, %r10d
+    syscall
+    jmp     restore
+
+/* The agent, before its tracer has told it whom to wait for: a few seconds, in case there is none any more. */
+4:  movq    %r12, %rsp
+    xorl    %edi, %edi
+    xorl    %esi, %esi
+    leaq    24(%r12), %rdx
+/* Waits for the end of who made it, and ends; loaded by registers_load_park(). Nothing else ends the wait. */
+trampoline_x86_64_park:
+    movl    $271, %eax              /* ppoll(rdi, rsi, rdx, 0, 8) */
+    xorl    %r10d, %r10d
+    movl    $8, %r8d
+    syscall
+    movl    $60, %eax               /* exit: of the thread */
+    xorl    %edi, %edi
+    syscall
 trampoline_x86_64_end:
     .org    trampoline_x86_64 + 512 /* TRAMPOLINE_CODE_MAX: the assembler refuses to go back */
 

@@ -113,6 +113,27 @@ void registers_load_batch(const struct registers *saved, const struct batch_regi
     ret->raw.r14 = (unsigned long long)batch->signal;
 }
 
+_Static_assert(offsetof(struct agent_data, old) == 8 && offsetof(struct agent_data, made) == 16 &&
+                   offsetof(struct agent_data, patience) == 24,
+               "the offsets in trampoline_x86_64.S");
+
+void registers_load_agent(const struct registers *saved, uint64_t entry, uint64_t data, struct registers *ret)
+{
+    load(saved, entry, ret);
+    ret->raw.r12 = data;
+}
+
+void registers_load_park(const struct registers *saved, uint64_t entry, uint64_t data, bool watching,
+                         struct registers *ret)
+{
+    load(saved, entry, ret);
+    ret->raw.rsp = data;
+    ret->raw.r12 = data;
+    ret->raw.rdi = data + offsetof(struct agent_data, watch_fd);
+    ret->raw.rsi = watching;
+    ret->raw.rdx = watching ? 0 : data + offsetof(struct agent_data, patience);
+}
+
 uint64_t registers_batch_position(const struct registers *r)
 {
     return r->raw.rbx;
@@ -190,6 +211,7 @@ void recovery_block_fill(const struct registers *saved, void *block)
 
 extern const unsigned char trampoline_x86_64[], trampoline_x86_64_end[];
 extern const unsigned char trampoline_x86_64_call[], trampoline_x86_64_batch[], trampoline_x86_64_batch_end[];
+extern const unsigned char trampoline_x86_64_agent[], trampoline_x86_64_park[];
 
 struct trampoline_layout trampoline_layout(void)
 {
@@ -199,6 +221,8 @@ struct trampoline_layout trampoline_layout(void)
         .call = (size_t)(trampoline_x86_64_call - trampoline_x86_64),
         .batch = (size_t)(trampoline_x86_64_batch - trampoline_x86_64),
         .batch_end = (size_t)(trampoline_x86_64_batch_end - trampoline_x86_64),
+        .agent = (size_t)(trampoline_x86_64_agent - trampoline_x86_64),
+        .park = (size_t)(trampoline_x86_64_park - trampoline_x86_64),
         .block = BLOCK_OFFSET,
         .block_size = sizeof(struct block),
     };
