@@ -38,8 +38,15 @@ def spin(n):
     for i in range(n):
         threading.Thread(target=lambda: time.sleep(1000), daemon=True).start()
 print("ready", flush=True)
-for line in sys.stdin:
-    print(repr(eval(line)), flush=True)
+def serve():
+    for line in sys.stdin:
+        print(repr(eval(line)), flush=True)
+    os._exit(0)
+def behead(): # goes on in another thread, while the first one ends
+    threading.Thread(target=serve).start()
+    print("0", flush=True)
+    libc.syscall(60, 0)
+serve()
 """
 
 
@@ -813,6 +820,29 @@ class Many(Live):
                                       for i in (0, 2)])
         self.assertEqual(self.kernel(), [(at(1), at(2), "rw-"), (at(3), at(4), "rw-")])
         self.assertEqual(self.puppet.say("5 + 5"), 10)
+
+    def test_a_target_whose_first_thread_has_ended_is_seen_and_edited_whole(self):
+        for early in (False, True):
+            with self.subTest(early=early):
+                puppet = self.new_puppet()
+                space = None if early else self.attach(puppet.pid)
+                puppet.say("behead()")
+                self.eventually(lambda: puppet.status("State").startswith("Z"), "the first thread's end")
+                self.space = space or self.attach(puppet.pid)
+                self.map(0, 4)
+                self.map(4, 1, "r--", path="/etc/services")
+                puppet.say("put(%d, b'deep')" % at(1))
+                listed = self.call("area.list", limit=10000)["areas"]
+                self.assertGreater(len(listed), 20)
+                self.assertIn((hexa(at(0)), hexa(at(4))), [(a["start"], a["end"]) for a in listed])
+                self.assertIn("/etc/services", [a.get("path") for a in listed])
+                self.assertGreater(int(self.call("space.info")["resident"], 16), 100 * PAGE)
+                self.assertEqual(self.call("memory.access", addr=hexa(at(1)), kind="read")["outcome"], "hit")
+                self.assertEqual(self.call("memory.access", addr=hexa(at(2)), kind="read")["outcome"], "filled")
+                self.call("space.apply", ops=[{"method": "area.unmap", "params": {"start": hexa(at(i)), "size": PAGE}}
+                                              for i in (0, 2)])
+                self.assertTrue(self.call("space.check")["ok"])
+                self.assertEqual(puppet.say("get(%d, 4)" % at(1)), b"deep")
 
     def test_a_target_at_the_limit_of_mappings_is_looked_at_and_told_why_no_more_fits(self):
         with open("/proc/sys/vm/max_map_count", encoding="ascii") as file:

@@ -15,7 +15,7 @@
 
 #include "ptrace/internal.h"
 
-#define PATIENCE_S           2  /* for which a new agent waits for us to go on with it */
+#define PATIENCE_S           2 /* for which a new agent waits for us to go on with it */
 #define NAME                 "aspaced-agent"
 #define UNSHARE_DESCRIPTORS  2 /* CLOSE_RANGE_UNSHARE, linux/close_range.h */
 #define LIFE_OURS            1 /* which end of the pipe */

@@ -39,18 +39,13 @@ struct procmap_query {
 /* Read at once; the kernel gives at most about a page of text a read, whole lines. */
 #define TEXT_CHUNK 65536
 
-enum aspace_error maps_open(pid_t pid, struct refusal *why, struct maps *ret)
+enum aspace_error maps_open(int fd, pid_t pid, struct refusal *why, struct maps *ret)
 {
-    char path[40];
-    int fd;
-
-    snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && (errno == ENOENT || errno == ESRCH))
         return refuse(why, ASPACE_TARGET_GONE, "there is no process %d", (int)pid);
     if (fd < 0)
-        return refuse(why, errno == EACCES || errno == EPERM ? ASPACE_DENIED : ASPACE_BAD_STATE, "cannot open %s: %s",
-                      path, strerror(errno));
+        return refuse(why, errno == EACCES || errno == EPERM ? ASPACE_DENIED : ASPACE_BAD_STATE,
+                      "cannot open the list of mappings of process %d: %s", (int)pid, strerror(errno));
     *ret = (struct maps){.fd = fd};
     return ASPACE_OK;
 }

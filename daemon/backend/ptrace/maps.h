@@ -35,9 +35,9 @@ struct maps {
     bool no_query; /* the kernel has no PROCMAP_QUERY */
 };
 
-/* Opens the maps of a process, whose memory they stay even when it executes another program (reads then give nothing).
- * TargetGone if there is none, Denied. */
-enum aspace_error maps_open(pid_t pid, struct refusal *why, struct maps *ret);
+/* Takes an open /proc/PID/maps over: of the memory that the process had when it was opened, even when it executes another
+ * program (reads then give nothing). Of -1 errno says why: TargetGone if there is no such process, Denied. */
+enum aspace_error maps_open(int fd, pid_t pid, struct refusal *why, struct maps *ret);
 void maps_close(struct maps *maps);
 
 /* All mappings in order. A process that runs can change them in the middle: stop it first. BadState if the text cannot

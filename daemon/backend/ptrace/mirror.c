@@ -239,7 +239,7 @@ bool target_border(struct backend *backend, uint64_t page)
 
 static enum aspace_error read_pagemap(struct target *t, uint64_t page, struct refusal *why, uint64_t *ret)
 {
-    int fd = openat(tracer_proc(t->tracer), "pagemap", O_RDONLY | O_CLOEXEC);
+    int fd = tracer_open_file(t->tracer, "pagemap", O_RDONLY);
     ssize_t n = fd < 0 ? -1 : pread(fd, ret, sizeof(*ret), (off_t)(page * sizeof(*ret)));
     int error = errno;
 

@@ -18,6 +18,7 @@
 #include "ptrace/internal.h"
 
 #define FLAG_KERNEL_THREAD 0x00200000 /* PF_KTHREAD, include/linux/sched.h; "flags" of proc(5)'s stat */
+#define FLAG_EXITING       0x00000004 /* PF_EXITING */
 #define SUBJECT            "process %d"
 
 /* The whole of a small file below the target's /proc/PID, or of an absolute path, as a string; false if there is none. */
@@ -131,21 +132,29 @@ enum aspace_error process_refuse_gone(struct tracer *t, struct refusal *why)
     return why->code;
 }
 
+/* One that exits has no memory well before it is a zombie. */
+static bool is_living(const struct tracer *t, pid_t tid)
+{
+    char path[64], text[1024];
+    unsigned flags = FLAG_EXITING;
+
+    snprintf(path, sizeof(path), "task/%d/stat", (int)tid);
+    const char *state = stat_state(t->proc, path, text, sizeof(text));
+    if (state)
+        sscanf(state, "%*c %*d %*d %*d %*d %*d %u", &flags);
+    return !(flags & FLAG_EXITING);
+}
+
 pid_t process_living_thread(const struct tracer *t)
 {
-    char state = process_thread_state(t->proc, t->pid);
     struct thread_list list;
     pid_t tid = t->pid;
 
-    if (state != 'Z' && state != 'X')
+    if (is_living(t, t->pid) || !thread_list_open(&list, t->proc))
         return t->pid;
-    if (!thread_list_open(&list, t->proc))
-        return t->pid;
-    while (thread_list_next(&list, &tid)) {
-        state = process_thread_state(t->proc, tid);
-        if (state != 0 && state != 'Z' && state != 'X')
+    while (thread_list_next(&list, &tid))
+        if (is_living(t, tid))
             break;
-    }
     thread_list_close(&list);
     return tid;
 }

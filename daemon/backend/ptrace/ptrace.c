@@ -239,12 +239,15 @@ static void target_rollback(struct backend *backend)
 /* The path behind a descriptor of the target's, as its maps will tell it. */
 static enum aspace_error path_of(struct target *t, int fd, struct refusal *why, uint16_t *ret)
 {
-    char link[40];
+    char name[40];
     char path[MAPS_NAME_MAX];
     ssize_t n;
 
-    snprintf(link, sizeof(link), "fd/%d", fd);
-    n = readlinkat(tracer_proc(t->tracer), link, path, sizeof(path) - 1);
+    snprintf(name, sizeof(name), "fd/%d", fd);
+    int link = tracer_open_file(t->tracer, name, O_PATH | O_NOFOLLOW);
+    n = link < 0 ? -1 : readlinkat(link, "", path, sizeof(path) - 1);
+    if (link >= 0)
+        close(link);
     if (n < 0)
         return refuse(why, ASPACE_BAD_STATE, "cannot tell the file that the target opened: %s", strerror(errno));
     path[n] = '\0';
@@ -361,6 +364,13 @@ static uint64_t target_resident(const struct backend *backend)
     char text[128];
     ssize_t n = pread(t->statm, text, sizeof(text) - 1, 0);
 
+    if (n > 0 && text[0] == '0') { /* its first thread has ended, or all of it */
+        int fd = tracer_open_file(t->tracer, "statm", O_RDONLY);
+
+        n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+        if (fd >= 0)
+            close(fd);
+    }
     if (n <= 0)
         return 0; /* it has exited */
     text[n] = '\0';
@@ -427,6 +437,11 @@ bool ptrace_is(const struct backend *backend)
     return backend->ops == &target_ops;
 }
 
+static enum aspace_error open_maps(struct target *t, struct refusal *why, struct maps *ret)
+{
+    return maps_open(tracer_open_file(t->tracer, "maps", O_RDONLY), tracer_pid(t->tracer), why, ret);
+}
+
 enum aspace_error ptrace_create(const struct ptrace_options *options, struct refusal *why, struct backend **ret)
 {
     struct target *t = calloc(1, sizeof(*t));
@@ -443,8 +458,8 @@ enum aspace_error ptrace_create(const struct ptrace_options *options, struct ref
     t->paths.keep = true;
     t->next_fd = -1;
     t->maps.fd = -1;
-    t->statm = openat(tracer_proc(t->tracer), "statm", O_RDONLY | O_CLOEXEC);
-    if (maps_open(tracer_pid(t->tracer), why, &t->maps)) {
+    t->statm = tracer_open_file(t->tracer, "statm", O_RDONLY);
+    if (open_maps(t, why, &t->maps)) {
         target_destroy(&t->head);
         return why->code;
     }
@@ -464,7 +479,7 @@ enum aspace_error ptrace_follow(struct backend *backend, struct refusal *why)
 
     if (target_fate(t) != TRACER_EXECED)
         return ASPACE_OK;
-    if (tracer_follow(t->tracer, why) || maps_open(tracer_pid(t->tracer), why, &maps))
+    if (tracer_follow(t->tracer, why) || open_maps(t, why, &maps))
         return why->code;
     maps_close(&t->maps);
     t->maps = maps;

@@ -276,11 +276,6 @@ pid_t tracer_pid(const struct tracer *t)
     return t->pid;
 }
 
-int tracer_proc(const struct tracer *t)
-{
-    return t->proc;
-}
-
 /* ---- Deadlines ---- */
 
 void tracer_set_deadline(struct tracer *t, uint64_t deadline_ms)

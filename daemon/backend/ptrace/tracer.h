@@ -158,10 +158,8 @@ bool tracer_held(const struct tracer *t);
 
 /* In our pid namespace. */
 pid_t tracer_pid(const struct tracer *t);
-/* A descriptor of the target's /proc/PID, for openat(); it never comes to mean another process. The tracer's own. */
-int tracer_proc(const struct tracer *t);
-/* Opens a file about the target's memory ("maps", "smaps", "pagemap" …), also when its first thread is dead: what
- * /proc/PID holds is empty then. A descriptor, or -1 with errno. */
+/* Opens a file of the target's /proc/PID ("maps", "pagemap", "fd/3" …), also when its first thread is dead: what is there
+ * is empty then. Never another process's. A descriptor, or -1 with errno. */
 int tracer_open_file(const struct tracer *t, const char *name, int flags);
 
 /* ---- Deadlines ---- */

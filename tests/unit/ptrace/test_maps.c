@@ -1,6 +1,7 @@
 /* The kernel's list of mappings: its lines, the whole of it, and one by one. */
 #include "ptrace/maps.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,14 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+static int open_maps_of(pid_t pid)
+{
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
 
 static void a_line_is_read_into_its_parts(void **state)
 {
@@ -104,7 +113,7 @@ static void our_own_mappings_are_found_whole_and_one_by_one(void **state)
     assert_true(place != MAP_FAILED);
     assert_int_equal(mprotect(place + 4096, 4096, PROT_READ | PROT_WRITE), 0);
     assert_int_equal(munmap(place + 3 * 4096, 4096), 0);
-    assert_int_equal(maps_open(getpid(), &why, &maps), ASPACE_OK);
+    assert_int_equal(maps_open(open_maps_of(getpid()), getpid(), &why, &maps), ASPACE_OK);
     found.wanted = (uintptr_t)place + 4096;
     assert_int_equal(maps_read(&maps, look, &found, &why), ASPACE_OK);
     assert_int_equal(found.seen, 1);
@@ -142,14 +151,14 @@ static void a_process_that_is_gone_is_said_to_be(void **state)
         close(line[1]);
         _exit(read(line[0], &byte, 1) == 0 ? 0 : 1);
     }
-    assert_int_equal(maps_open(pid, &why, &maps), ASPACE_OK);
+    assert_int_equal(maps_open(open_maps_of(pid), pid, &why, &maps), ASPACE_OK);
     assert_int_equal(maps_read(&maps, look, &found, &why), ASPACE_OK);
     close(line[1]);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     found.last_end = 0;
     assert_int_equal(maps_read(&maps, look, &found, &why), ASPACE_TARGET_GONE);
     maps_close(&maps);
-    assert_int_equal(maps_open(pid, &why, &maps), ASPACE_TARGET_GONE);
+    assert_int_equal(maps_open(open_maps_of(pid), pid, &why, &maps), ASPACE_TARGET_GONE);
     close(line[0]);
 }
 
