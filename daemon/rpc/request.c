@@ -152,9 +152,12 @@ enum aspace_error request_start(struct call *call)
     if (traits & METHOD_ON_SPACE && !call->space)
         return call_refuse_param(call, ASPACE_NOT_FOUND, PARAM_SPACE, "there is no space named %s",
                                  call_text(call, PARAM_SPACE));
-    if (traits & METHOD_OTHER && !call->other)
-        return call_refuse_param(call, ASPACE_NOT_FOUND, PARAM_OTHER, "there is no space named %s",
-                                 call_text(call, PARAM_OTHER));
+    if (traits & METHOD_OTHER && !call->other) {
+        call_refuse_param(call, ASPACE_NOT_FOUND, PARAM_OTHER, "there is no space named %s",
+                          call_text(call, PARAM_OTHER));
+        call->why.hint = "a snapshot is written SPACE@SNAPSHOT";
+        return call->why.code;
+    }
     if (rights_check_space(call))
         return call->why.code;
     if (traits & METHOD_ON_SPACE && !call->space->lane && call_check_generation(call))

@@ -104,6 +104,8 @@ class Snapshots(SnapshotCase):
             with self.subTest(other=other):
                 error = self.refused(code, "space.diff", space=self.space, other=other)
                 self.assertEqual(error["data"]["param"], "other")
+        error = self.refused(NOT_FOUND, "space.diff", space=self.space, other="one")
+        self.assertIn("SPACE@SNAPSHOT", error["data"]["hint"])
         self.refused(INVALID_PARAM, "space.diff", space=self.space, other=self.space, limit=0)
         self.refused(INVALID_PARAM, "space.diff", space=self.space, other=self.space, start="0x2000", end="0x1000")
         self.assertEqual(self.diff(self.space)["areas"], [])
