@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 
 #include "base/clock.h"
-#include "core/memory_set.h"
+#include "core/space_diff.h"
 #include "sim/machine.h"
 
 #define PAGES   (UINT64_C(1) << 18) /* 1 GiB */
@@ -37,6 +37,9 @@ enum {
     UNMAP,
     CLONE_COLD,
     CLONE_WARM,
+    SNAPSHOT,
+    RESTORE,
+    DIFF,
     PAIR_EAGER,
     PAIR_LAZY,
     WALK,
@@ -52,6 +55,9 @@ static struct row rows[ROWS] = {
     [UNMAP] = {"unmap 1 GiB", "entry", "entries written, warm", 0, 0},
     [CLONE_COLD] = {"clone of 1 GiB, cold", "entry", "entries written, warm", 0, 0},
     [CLONE_WARM] = {"clone of 1 GiB, warm", "entry", "entries written, warm", 0, 0},
+    [SNAPSHOT] = {"snapshot of 1 GiB", "entry", "entries written, warm", 0, 0},
+    [RESTORE] = {"restore of 1 GiB", "entry", "entries written, warm", 0, 0},
+    [DIFF] = {"diff of 1 GiB", "entry", "entries written, warm", 0, 0},
     [PAIR_EAGER] = {"unmap and map a page, eager", "pair", "the core alone", 0, 0},
     [PAIR_LAZY] = {"unmap and map a page, lazy", "pair", "the core alone", 0, 0},
     [WALK] = {"page walk, random", "walk", "bare walk", 0, 0},
@@ -158,6 +164,7 @@ static void bench_floor(void)
         keep_least(&rows[MAP_WARM].floor, per_page(began));
     }
     rows[CLONE_COLD].floor = rows[CLONE_WARM].floor = rows[PROTECT].floor = rows[UNMAP].floor = rows[MAP_WARM].floor;
+    rows[SNAPSHOT].floor = rows[RESTORE].floor = rows[DIFF].floor = rows[MAP_WARM].floor;
     munmap(memory, size);
     free(tables);
 }
@@ -202,6 +209,37 @@ static void bench_clone(void)
     }
     memory_set_free(&set);
     backend->ops->destroy(backend);
+}
+
+/* Every 256th page is written to in between. */
+static void bench_snapshots(void)
+{
+    struct space_options options = {
+        .name = "s", .arch = "x86_64", .bounds = sim_default_bounds("x86_64"), .max_areas = SIZE_MAX};
+    struct space_diff diff;
+    struct space *space;
+    uint8_t byte = 1;
+    uint64_t began;
+
+    must(space_create(&options, new_machine(), &why, &space) == ASPACE_OK, "space_create");
+    map_at(&space->set, PAGES, PAGES, ASPACE_BACKING_EAGER);
+    for (int i = 0; i < 3; i++) {
+        began = clock_ns();
+        must(space_snapshot(space, "kept", 1, &why) == ASPACE_OK, "snapshot");
+        keep_least(&rows[SNAPSHOT].ns, per_page(began));
+        for (uint64_t page = PAGES; page < 2 * PAGES; page += 256)
+            must(space_write(space, page_addr(page), &byte, 1, &why) == ASPACE_OK, "write");
+        began = clock_ns();
+        must(space_diff(space, space->snapshots[0], options.bounds, 10000, false, &why, &diff) == ASPACE_OK, "diff");
+        keep_least(&rows[DIFF].ns, per_page(began));
+        must(diff.written.pages == PAGES / 256, "diff");
+        space_diff_free(&diff);
+        began = clock_ns();
+        must(space_restore(space, "kept", &why) == ASPACE_OK, "restore");
+        keep_least(&rows[RESTORE].ns, per_page(began));
+        must(space_drop(space, "kept", &why) == ASPACE_OK, "drop");
+    }
+    space_destroy(space);
 }
 
 /* ---- One page ---- */
@@ -391,6 +429,7 @@ int main(int argc, char **argv)
         bench_floor();
         bench_gib();
         bench_clone();
+        bench_snapshots();
         bench_pairs();
     }
     bench_walks();

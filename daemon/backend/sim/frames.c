@@ -13,6 +13,7 @@
 
 /* So many bytes of `state` are looked at together: of loops this long compilers make vectors. */
 #define GROUP 64
+#define STRIP 16 /* the same where counts of owners are looked at as well */
 
 /* ---- Life ---- */
 
@@ -331,18 +332,41 @@ static uint64_t set_free(struct frames *frames, uint64_t first, uint64_t count, 
     return i;
 }
 
-/* A frame that is not data of this space alone. */
-static void give_odd(struct frames *frames, uint64_t frame)
+/* So many frames that others have, too: one owner less. Adds those that have one left; false, and nothing done, if not all
+ * are such frames. */
+static bool give_shared_strip(uint8_t *state, uint16_t *note, unsigned count, uint64_t *alone)
 {
-    if ((frames->state[frame] & ~FRAME_DIRTY) != (FRAME_DATA | FRAME_SHARED)) {
-        frames->wrong_gives++;
-        return;
+    uint8_t differ = 0;
+    uint16_t last = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        differ |= (state[i] & (uint8_t)~FRAME_DIRTY) ^ (FRAME_DATA | FRAME_SHARED);
+    if (differ)
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        note[i]--;
+        last += !note[i];
+        state[i] &= note[i] ? 0xff : (uint8_t)~FRAME_SHARED;
     }
-    frames->data--;
-    if (--frames->note[frame])
-        return;
-    frames->state[frame] &= (uint8_t)~FRAME_SHARED;
-    change_shared(frames->ram, -1);
+    *alone += last;
+    return true;
+}
+
+/* Data that others have, too, from `first` on and at most `count`, up to the first that is not: how many. */
+static uint64_t give_shared(struct frames *frames, uint64_t first, uint64_t count)
+{
+    uint8_t *state = frames->state + first;
+    uint16_t *note = frames->note + first;
+    uint64_t alone = 0;
+    uint64_t i = 0;
+
+    while (count - i >= STRIP && give_shared_strip(state + i, note + i, STRIP, &alone))
+        i += STRIP;
+    while (i < count && give_shared_strip(state + i, note + i, 1, &alone))
+        i++;
+    frames->data -= i;
+    change_shared(frames->ram, -(int64_t)alone);
+    return i;
 }
 
 void frames_give_run(struct frames *frames, uint64_t first, uint64_t count)
@@ -358,7 +382,11 @@ void frames_give_run(struct frames *frames, uint64_t first, uint64_t count)
         frames->data -= done;
         take_back(frames->ram, first, done, dirty);
         if (done < count)
-            give_odd(frames, first + done++);
+            done += give_shared(frames, first + done, count - done);
+        if (done == 0) {
+            frames->wrong_gives++;
+            done = 1;
+        }
         first += done;
         count -= done;
     }
@@ -382,6 +410,21 @@ static bool share_group(uint8_t *state, uint16_t *note)
     return true;
 }
 
+/* One owner more for each of `count` frames; how many had one alone. */
+static uint16_t share_strip(uint8_t *state, uint16_t *note, unsigned count)
+{
+    uint16_t newly = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        uint16_t shared = (state[i] & FRAME_SHARED) != 0;
+
+        note[i] = (uint16_t)((note[i] & -shared) + 1);
+        newly += !shared;
+        state[i] |= FRAME_SHARED;
+    }
+    return newly;
+}
+
 void frames_share_run(struct frames *frames, uint64_t first, uint64_t count)
 {
     uint8_t *state = frames->state + first;
@@ -391,13 +434,10 @@ void frames_share_run(struct frames *frames, uint64_t first, uint64_t count)
 
     for (; count - i >= GROUP && share_group(state + i, note + i); i += GROUP)
         newly += GROUP;
-    for (; i < count; i++) {
-        bool shared = state[i] & FRAME_SHARED;
-
-        note[i] = (uint16_t)(shared ? note[i] + 1 : 1);
-        state[i] |= FRAME_SHARED;
-        newly += !shared;
-    }
+    for (; count - i >= STRIP; i += STRIP)
+        newly += share_strip(state + i, note + i, STRIP);
+    for (; i < count; i++)
+        newly += share_strip(state + i, note + i, 1);
     change_shared(frames->ram, (int64_t)newly);
     frames->data += count;
 }
