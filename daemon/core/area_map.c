@@ -22,6 +22,19 @@ void area_map_clear(struct area_map *map)
     area_map_init(map, map->bounds);
 }
 
+void area_map_take(struct area_map *map, const struct area_map *from)
+{
+    slab_clear(&map->nodes);
+    map->root = from->root;
+    map->height = from->height;
+    map->count = from->count;
+    map->pages = from->pages;
+    map->nodes = from->nodes;
+    map->spare = from->spare;
+    map->spares = from->spares;
+    map->held = from->held;
+}
+
 size_t area_map_memory(const struct area_map *map)
 {
     return map->nodes.bytes;

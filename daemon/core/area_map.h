@@ -60,6 +60,10 @@ void area_map_init(struct area_map *map, struct range bounds);
 /* Frees all nodes, spares too; the map is empty afterwards and may be used again. */
 void area_map_clear(struct area_map *map);
 
+/* Instead of what it holds `map` gets what `from`, which has the same bounds and is not to be used any more, holds. The
+ * bounds are not written to: another thread may be reading them (space.list does). */
+void area_map_take(struct area_map *map, const struct area_map *from);
+
 /* The area that holds `page`, or false (then *ret is untouched). O(log n). */
 bool area_map_find(const struct area_map *map, uint64_t page, struct area *ret);
 

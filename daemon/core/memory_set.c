@@ -21,8 +21,7 @@ void memory_set_free(struct memory_set *set)
 
 void memory_set_replace(struct memory_set *set, struct area_map *map)
 {
-    area_map_clear(&set->map);
-    set->map = *map;
+    area_map_take(&set->map, map);
     set->sum.edits++;
     memory_set_commit(set);
 }

@@ -3,6 +3,7 @@ import json
 import os
 import random
 import subprocess
+import threading
 
 import harness
 from harness import (ALREADY_EXISTS, ASPACECTL, CONFLICT, INVALID_PARAM, INVALID_PARAMS, NOT_FOUND, NO_MEMORY,
@@ -406,6 +407,52 @@ class Verbs(SnapshotCase):
         for i in range(0, 10, 2):
             self.write(BASE + i * PAGE, "01")
         self.assertIn("go on with --start 0x404000\n", self.good("diff", self.space, self.space + "@one", "--limit", "2"))
+
+
+class Relatives(SnapshotCase):
+    """Spaces that share frames, made, changed, compared and ended by several peers at once."""
+
+    NAMES = ["relative-%d" % n for n in range(4)]
+    KEPT = ["a", "b"]
+
+    def request(self, dice):
+        space, other, kept = dice.choice(self.NAMES), dice.choice(self.NAMES), dice.choice(self.KEPT)
+        where = {"space": space, "start": hexa(BASE + dice.randrange(3000) * PAGE),
+                 "size": hexa(dice.choice((1, 7, 600, 5000)) * PAGE)}
+        return dice.choice((
+            ("space.create", {"name": space, "ram": "64M"}), ("space.clone", {"space": space, "name": other}),
+            ("space.destroy", {"space": space}), ("space.snapshot", {"space": space, "name": kept}),
+            ("space.restore", {"space": space, "name": kept}), ("space.restore", {"space": space, "name": kept}),
+            ("space.drop", {"space": space, "name": kept}), ("space.diff", {"space": space, "other": other}),
+            ("space.diff", {"space": space, "other": other + "@" + kept}), ("space.list", {}),
+            ("area.map", dict(where, flags="rw-", backing="eager", overlap="replace")), ("area.unmap", where),
+            ("area.protect", dict(where, flags=dice.choice(("r--", "rw-")), holes="skip")),
+            ("memory.write", {"space": space, "addr": where["start"], "hex": "aa"}), ("space.info", {"space": space}),
+            ("page.dump", {"space": space, "limit": 50})))
+
+    def test_peers_that_do_everything_at_once_leave_every_space_sound(self):
+        seed = int(os.environ.get("ASPACE_SEED", random.randrange(1 << 32)))
+        print("ASPACE_SEED=%d" % seed, flush=True)
+        answered = []
+
+        def work(number):
+            dice = random.Random(seed + number)
+            with Peer(self.daemon.path) as peer:
+                for _ in range(20):
+                    requests = [self.request(dice) for _ in range(20)]
+                    answered.extend(zip(requests, peer.pipeline(requests)))
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(answered), 4 * 20 * 20)
+        self.assertEqual([one for one in answered if one[1].get("error", {}).get("code", 0) < 0], [])
+        for name in self.NAMES:
+            if "result" in self.peer.ask("space.info", {"space": name}):
+                self.assertEqual(self.peer.call("space.check", space=name)["problems"], [])
+                self.peer.call("space.destroy", space=name)
+        self.assertEqual(self.peer.call("daemon.stats")["frames"]["total"], 0)
 
 
 if __name__ == "__main__":
