@@ -13,3 +13,15 @@ function(aspace_layer name)
     endforeach()
     target_link_libraries(${name} PRIVATE ${ARG_LIBS})
 endfunction()
+
+include(CheckIPOSupported)
+check_ipo_supported(RESULT aspace_ipo OUTPUT aspace_ipo_output LANGUAGES C)
+
+# aspace_layer_as_one(NAME): in a release the layer's files are compiled as one, when they are linked. Whatever links the
+# layer takes part.
+function(aspace_layer_as_one name)
+    if(aspace_ipo)
+        set_target_properties(${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION_RELEASE ON)
+        target_link_options(${name} INTERFACE $<$<CONFIG:Release>:${CMAKE_C_COMPILE_OPTIONS_IPO}>)
+    endif()
+endfunction()

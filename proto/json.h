@@ -76,6 +76,8 @@ void json_end_array(struct json_writer *w);
 static inline void json_name(struct json_writer *w, const char *name);
 void json_string(struct json_writer *w, const char *text);
 void json_string_n(struct json_writer *w, const char *text, size_t size);
+/* A string that stands as it is given, as a name does. */
+void json_plain_string(struct json_writer *w, const char *text);
 void json_bool(struct json_writer *w, bool value);
 void json_null(struct json_writer *w);
 void json_uint(struct json_writer *w, uint64_t value);
@@ -94,13 +96,33 @@ void json_bytes(struct json_writer *w, const char *text, size_t size);
 /* For a token with escapes in it. */
 bool json_equals_escaped(const struct json_doc *doc, uint32_t token, const char *text, size_t size);
 
+static inline bool json_same_word(const char *a, const char *b, size_t size)
+{
+    uint64_t left = 0;
+    uint64_t right = 0;
+
+    memcpy(&left, a, size);
+    memcpy(&right, b, size);
+    return left == right;
+}
+
+/* memcmp for names, which are short: two words of a size that the compiler knows, which may overlap. */
+static inline bool json_same(const char *a, const char *b, size_t size)
+{
+    if (size >= 4 && size <= 8)
+        return json_same_word(a, b, 4) && json_same_word(a + size - 4, b + size - 4, 4);
+    if (size >= 8 && size <= 16)
+        return json_same_word(a, b, 8) && json_same_word(a + size - 8, b + size - 8, 8);
+    return memcmp(a, b, size) == 0;
+}
+
 static inline bool json_equals_n(const struct json_doc *doc, uint32_t token, const char *text, size_t size)
 {
     const struct json_token *t = &doc->tokens[token];
 
     if (t->escaped)
         return json_equals_escaped(doc, token, text, size);
-    return t->end - t->start == size && memcmp(doc->text + t->start, text, size) == 0;
+    return t->end - t->start == size && json_same(doc->text + t->start, text, size);
 }
 
 static inline bool json_equals(const struct json_doc *doc, uint32_t token, const char *text)

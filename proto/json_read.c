@@ -13,6 +13,9 @@ struct reader {
     struct json_doc *doc;
     const unsigned char *text;
     const unsigned char *end;
+    struct json_token *tokens; /* the doc's */
+    uint32_t count;
+    uint32_t capacity;
     enum aspace_error code; /* after NULL */
     bool object;            /* the innermost container is one */
     unsigned depth;
@@ -29,55 +32,40 @@ static const unsigned char *wrong(struct reader *r, const unsigned char *at, con
 
 /* ---- Tokens ---- */
 
-static bool grow(struct json_doc *doc)
+__attribute__((noinline)) static bool grow(struct reader *r, const unsigned char *at)
 {
-    size_t capacity = doc->capacity ? 2 * doc->capacity : FIRST_TOKENS;
-    struct json_token *tokens = realloc(doc->tokens, capacity * sizeof(*tokens));
+    size_t capacity = r->capacity ? 2 * (size_t)r->capacity : FIRST_TOKENS;
+    struct json_token *tokens = capacity <= UINT32_MAX ? realloc(r->tokens, capacity * sizeof(*tokens)) : NULL;
 
-    if (!tokens)
+    if (!tokens) {
+        wrong(r, at, "out of memory");
+        r->code = ASPACE_NO_MEMORY;
         return false;
-    doc->tokens = tokens;
-    doc->capacity = capacity;
+    }
+    r->tokens = r->doc->tokens = tokens;
+    r->capacity = (uint32_t)capacity;
+    r->doc->capacity = capacity;
     return true;
 }
 
-static inline void put_token(struct reader *r, enum json_type type, const unsigned char *start,
+/* Room for a member: a name, and a value or the opening of one. */
+static inline bool has_room(struct reader *r, const unsigned char *at)
+{
+    return r->capacity - r->count >= 2 || grow(r, at);
+}
+
+/* A token from `start` to `end`, for which there is room. A container's end, count and next are set when it closes. */
+static inline void add_token(struct reader *r, enum json_type type, const unsigned char *start,
                              const unsigned char *end, bool escaped)
 {
-    struct json_doc *doc = r->doc;
-
-    doc->tokens[doc->count] = (struct json_token){
+    r->tokens[r->count] = (struct json_token){
         .start = (uint32_t)(start - r->text),
         .end = (uint32_t)(end - r->text),
-        .next = (uint32_t)doc->count + 1,
+        .next = r->count + 1,
         .type = (uint8_t)type,
         .escaped = escaped,
     };
-    doc->count++;
-}
-
-/* Apart, so that add_token needs no stack. */
-__attribute__((noinline)) static const unsigned char *grow_and_add(struct reader *r, enum json_type type,
-                                                                   const unsigned char *start, const unsigned char *end,
-                                                                   bool escaped, const unsigned char *next)
-{
-    if (!grow(r->doc)) {
-        wrong(r, start, "out of memory");
-        r->code = ASPACE_NO_MEMORY;
-        return NULL;
-    }
-    put_token(r, type, start, end, escaped);
-    return next;
-}
-
-/* A token from `start` to `end`; gives `next`. A container's end, count and next are set when it closes. */
-static inline const unsigned char *add_token(struct reader *r, enum json_type type, const unsigned char *start,
-                                             const unsigned char *end, bool escaped, const unsigned char *next)
-{
-    if (r->doc->count == r->doc->capacity)
-        return grow_and_add(r, type, start, end, escaped, next);
-    put_token(r, type, start, end, escaped);
-    return next;
+    r->count++;
 }
 
 /* ---- Strings ---- */
@@ -126,19 +114,37 @@ __attribute__((noinline)) static const unsigned char *read_long_string(struct re
             return NULL;
         p += json_plain(p, (size_t)(r->end - p));
         if (p < r->end && *p == '"')
-            return add_token(r, JSON_STRING, start, p, escaped, p + 1);
+            break;
     }
+    add_token(r, JSON_STRING, start, p, escaped);
+    return p + 1;
+}
+
+/* How many plain bytes are at `p`. Near the end sixteen bytes are looked at that end there. */
+static inline size_t count_plain(const struct reader *r, const unsigned char *p)
+{
+    size_t left = (size_t)(r->end - p);
+
+#ifdef __SSE2__
+    if (left < 16 && r->end - r->text >= 16) {
+        unsigned special = json_special(r->end - 16) >> (16 - left);
+
+        return special ? (unsigned)__builtin_ctz(special) : left;
+    }
+#endif
+    return json_plain(p, left);
 }
 
 /* From the opening quote. */
-static const unsigned char *read_string(struct reader *r, const unsigned char *p)
+static inline const unsigned char *read_string(struct reader *r, const unsigned char *p)
 {
     const unsigned char *start = ++p;
 
-    p += json_plain(p, (size_t)(r->end - p));
-    if (p < r->end && *p == '"')
-        return add_token(r, JSON_STRING, start, p, false, p + 1);
-    return read_long_string(r, start, p);
+    p += count_plain(r, p);
+    if (p == r->end || *p != '"')
+        return read_long_string(r, start, p);
+    add_token(r, JSON_STRING, start, p, false);
+    return p + 1;
 }
 
 /* ---- Numbers and words ---- */
@@ -174,7 +180,9 @@ static const unsigned char *read_number(struct reader *r, const unsigned char *s
         p++;
         p = read_digits(r, p + is_at(r, p, '+', '-'), "a number has no digits in its exponent");
     }
-    return p ? add_token(r, JSON_NUMBER, start, p, false, p) : NULL;
+    if (p)
+        add_token(r, JSON_NUMBER, start, p, false);
+    return p;
 }
 
 static const unsigned char *read_word(struct reader *r, const unsigned char *p, const char *word, enum json_type type)
@@ -183,7 +191,8 @@ static const unsigned char *read_word(struct reader *r, const unsigned char *p, 
 
     if ((size_t)(r->end - p) < size || memcmp(p, word, size) != 0)
         return wrong(r, p, "there is no JSON value here");
-    return add_token(r, type, p, p + size, false, p + size);
+    add_token(r, type, p, p + size, false);
+    return p + size;
 }
 
 /* ---- The grammar ---- */
@@ -199,20 +208,20 @@ static const unsigned char *open_container(struct reader *r, const unsigned char
 {
     if (r->depth == JSON_DEPTH_MAX)
         return wrong(r, p, "the JSON is nested too deeply");
-    r->open[r->depth++] = (uint32_t)r->doc->count;
+    r->open[r->depth++] = r->count;
     r->object = type == JSON_OBJECT;
-    return add_token(r, type, p, p + 1, false, p + 1);
+    add_token(r, type, p, p + 1, false);
+    return p + 1;
 }
 
 /* From the bracket that closes it. */
 static const unsigned char *close_container(struct reader *r, const unsigned char *p)
 {
-    struct json_token *tokens = r->doc->tokens;
-    struct json_token *token = &tokens[r->open[--r->depth]];
+    struct json_token *token = &r->tokens[r->open[--r->depth]];
 
     token->end = (uint32_t)(p + 1 - r->text);
-    token->next = (uint32_t)r->doc->count;
-    r->object = r->depth && tokens[r->open[r->depth - 1]].type == JSON_OBJECT;
+    token->next = r->count;
+    r->object = r->depth && r->tokens[r->open[r->depth - 1]].type == JSON_OBJECT;
     return p + 1;
 }
 
@@ -225,9 +234,9 @@ static bool closes(const struct reader *r, const unsigned char *p)
 static const unsigned char *read_value(struct reader *r, const unsigned char *p)
 {
     if (p == r->end)
-        return wrong(r, p, r->doc->count ? "the text ends too early" : "there is nothing");
+        return wrong(r, p, r->count ? "the text ends too early" : "there is nothing");
     if (r->depth)
-        r->doc->tokens[r->open[r->depth - 1]].count++;
+        r->tokens[r->open[r->depth - 1]].count++;
     switch (*p) {
     case '{':
         return open_container(r, p, JSON_OBJECT);
@@ -289,6 +298,8 @@ static enum aspace_error read_text(struct reader *r)
         unsigned depth = r->depth;
 
         p = skip_space(r, p);
+        if (!has_room(r, p))
+            return r->code;
         if (r->object)
             p = read_name(r, p);
         if (p)
@@ -306,10 +317,14 @@ static enum aspace_error read_text(struct reader *r)
 enum aspace_error json_read(struct json_doc *doc, const char *text, size_t size)
 {
     struct reader r;
+    enum aspace_error code;
 
     r.doc = doc;
     r.text = (const unsigned char *)text;
     r.end = r.text + size;
+    r.tokens = doc->tokens;
+    r.count = 0;
+    r.capacity = (uint32_t)doc->capacity;
     r.object = false;
     r.depth = 0;
     doc->text = text;
@@ -320,7 +335,9 @@ enum aspace_error json_read(struct json_doc *doc, const char *text, size_t size)
         wrong(&r, r.text, "the text is longer than 4 GiB");
         return r.code;
     }
-    return read_text(&r);
+    code = read_text(&r);
+    doc->count = r.count;
+    return code;
 }
 
 void json_free(struct json_doc *doc)

@@ -52,6 +52,23 @@ size_t json_utf8_size(const unsigned char *p, size_t left)
     return size;
 }
 
+/* ---- Plain bytes ---- */
+
+size_t json_plain_from(const unsigned char *p, size_t at, size_t left)
+{
+#ifdef __SSE2__
+    for (; left - at >= 16; at += 16) {
+        unsigned special = json_special(p + at);
+
+        if (special)
+            return at + (unsigned)__builtin_ctz(special);
+    }
+#endif
+    while (at < left && json_is_plain(p[at]))
+        at++;
+    return at;
+}
+
 /* ---- Unescaping ---- */
 
 static uint32_t hex_digit(unsigned char c)

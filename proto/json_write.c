@@ -192,21 +192,30 @@ static void put_with_escapes(struct json_writer *w, const char *text, size_t siz
     json_bytes(w, "\"", 1);
 }
 
-void json_string_n(struct json_writer *w, const char *text, size_t size)
+/* Nothing in it needs an escape. */
+static inline void put_plain(struct json_writer *w, const char *text, size_t size)
 {
-    char *p;
+    char *p = item(w, size + 2);
 
-    if (json_plain((const unsigned char *)text, size) < size) {
-        put_with_escapes(w, text, size);
-        return;
-    }
-    p = item(w, size + 2);
     if (!p)
         return;
     *p++ = '"';
     p = copy(p, text, size);
     *p++ = '"';
     advance(w, p);
+}
+
+void json_plain_string(struct json_writer *w, const char *text)
+{
+    put_plain(w, text, strlen(text));
+}
+
+void json_string_n(struct json_writer *w, const char *text, size_t size)
+{
+    if (json_plain((const unsigned char *)text, size) < size)
+        put_with_escapes(w, text, size);
+    else
+        put_plain(w, text, size);
 }
 
 void json_string(struct json_writer *w, const char *text)
@@ -246,18 +255,37 @@ void json_int(struct json_writer *w, int64_t value)
     json_raw(w, start, (size_t)(text + sizeof(text) - start));
 }
 
+typedef uint64_t words2 __attribute__((vector_size(16)));
+
+/* The sixteen hex digits of `value`, all at once. */
+static inline void put_hex(char *p, uint64_t value)
+{
+    json_bytes16 high;
+    json_bytes16 low;
+    json_bytes16 digits;
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    high = (json_bytes16)(words2){value, 0};
+    low = high & 15;
+    high = high >> 4 & 15;
+    digits = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    digits += '0' + ((json_bytes16)(digits > 9) & ('a' - '0' - 10));
+    memcpy(p, &digits, sizeof(digits));
+}
+
 void json_hex(struct json_writer *w, uint64_t value)
 {
     unsigned count = value ? (67 - (unsigned)__builtin_clzll(value)) / 4 : 1;
-    char *p = item(w, count + 4);
+    char *p = item(w, sizeof("\"0x0123456789abcdef\"") - 1);
 
     if (!p)
         return;
     p = copy(p, "\"0x", 3);
+    put_hex(p, value << (64 - 4 * count)); /* the first `count` digits count */
     p[count] = '"';
     advance(w, p + count + 1);
-    for (; count; value >>= 4)
-        p[--count] = "0123456789abcdef"[value & 15];
 }
 
 void json_base64(struct json_writer *w, const void *bytes, size_t size)

@@ -30,16 +30,11 @@ const char *const inject_error_names[] = {ASPACE_INJECT_ERROR_MAP(X) NULL};
 
 const struct method *method_by_name(const char *name, size_t size)
 {
-    static const unsigned char sizes[] = {
-#define X(id, text) sizeof(text) - 1,
-        METHOD_MAP(X)
+#define X(id, text)                                                                                                    \
+    if (size == sizeof(text) - 1 && memcmp(name, text, sizeof(text) - 1) == 0)                                         \
+        return &methods[METHOD_##id];
+    METHOD_MAP(X)
 #undef X
-    };
-
-    for (int i = 0; i < METHOD_COUNT; i++) {
-        if (sizes[i] == size && memcmp(methods[i].name, name, size) == 0)
-            return &methods[i];
-    }
     return NULL;
 }
 

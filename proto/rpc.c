@@ -22,7 +22,15 @@ struct envelope {
 
 static enum member member_of(const struct json_doc *doc, uint32_t name)
 {
-#define X(id, text) json_equals_n(doc, name, text, sizeof(text) - 1) ? MEMBER_##id:
+    const struct json_token *t = &doc->tokens[name];
+    const char *text = doc->text + t->start;
+    size_t size = t->end - t->start;
+
+#define X(id, member) json_equals_escaped(doc, name, member, sizeof(member) - 1) ? MEMBER_##id:
+    if (t->escaped)
+        return MEMBER_MAP(X) MEMBER_COUNT;
+#undef X
+#define X(id, member) size == sizeof(member) - 1 && memcmp(text, member, sizeof(member) - 1) == 0 ? MEMBER_##id:
     return MEMBER_MAP(X) MEMBER_COUNT;
 #undef X
 }

@@ -7,14 +7,13 @@
 
 /* ---- Numbers ---- */
 
-/* 16 if it is no digit. */
-static unsigned hex_value(char c)
-{
-    unsigned digit = (unsigned)(unsigned char)c - '0';
-    unsigned letter = ((unsigned)(unsigned char)c | 0x20) - 'a';
-
-    return digit < 10 ? digit : letter < 6 ? letter + 10 : 16;
-}
+/* What each hex digit is worth, and 1 more, so that 0 is no digit. A table, since digits and letters come in no order that a
+ * processor could foresee. */
+static const unsigned char hex_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 /* All of the text, at least one digit. */
 static bool read_hex(const char *text, size_t size, uint64_t *ret)
@@ -22,11 +21,11 @@ static bool read_hex(const char *text, size_t size, uint64_t *ret)
     uint64_t value = 0;
 
     for (size_t i = 0; i < size; i++) {
-        unsigned digit = hex_value(text[i]);
+        unsigned digit = hex_values[(unsigned char)text[i]];
 
-        if (digit > 15 || value >> 60)
+        if (!digit || value >> 60)
             return false;
-        value = value << 4 | digit;
+        value = value << 4 | (digit - 1);
     }
     *ret = value;
     return size != 0;
@@ -102,10 +101,11 @@ char *flags_format(uint16_t flags, char *buffer)
     for (size_t i = 0; i < PERMISSION_COUNT; i++)
         *at++ = flags & permissions[i].flag ? permissions[i].text[0] : '-';
     for (size_t i = 0; i < ATTRIBUTE_COUNT; i++) {
-        size_t size = strlen(attributes[i].text);
+        size_t size;
 
         if (!(flags & attributes[i].flag))
             continue;
+        size = strlen(attributes[i].text);
         *at++ = ',';
         memcpy(at, attributes[i].text, size);
         at += size;

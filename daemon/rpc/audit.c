@@ -88,7 +88,7 @@ void audit_call(struct call *call)
     struct audit *audit = call->service->audit;
     struct json_writer line = {0};
 
-    if (!audit || !call->method || !(call->method->traits & (METHOD_MUTATES | METHOD_BY_OWNER)))
+    if (!call->method || !(call->method->traits & (METHOD_MUTATES | METHOD_BY_OWNER)))
         return;
     write_line(&line, call);
     audit->write(audit, line.failed ? NULL : line.data, line.size);

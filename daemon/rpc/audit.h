@@ -19,7 +19,7 @@ struct audit {
 /* Parameters longer than this are left out of the line, and "params_size" says how long they were. */
 #define AUDIT_PARAMS_MAX 65536
 
-/* Writes the line of a call that has ended, if it is to have one. */
+/* Writes the line of a call that has ended, if it is to have one. With service->audit there. */
 void audit_call(struct call *call);
 
 #endif

@@ -80,7 +80,9 @@ static const struct method *find_method(struct call *call)
     char name[64];
     size_t size;
 
-    if (json_unescape(doc, call->request.method, name, sizeof(name), &size))
+    if (!token->escaped)
+        method = method_by_name(text, token->end - token->start);
+    else if (json_unescape(doc, call->request.method, name, sizeof(name), &size))
         method = method_by_name(name, size);
     if (!method) {
         refuse(&call->why, ASPACE_METHOD_NOT_FOUND, "there is no method \"%.*s\"",
@@ -296,7 +298,8 @@ void request_finish(struct call *call)
         registry_unreserve(&call->service->registry);
     }
     count(call);
-    audit_call(call);
+    if (call->service->audit)
+        audit_call(call);
     events_publish(call);
     if (call->service->monitor.followers)
         monitor_publish(call);

@@ -1,7 +1,7 @@
 /* Core to JSON: the Area and the Space of the protocol. */
 #include "rpc/call.h"
 
-static void write_hex_member(struct json_writer *w, const char *name, uint64_t value)
+static inline void write_hex_member(struct json_writer *w, const char *name, uint64_t value)
 {
     json_name(w, name);
     json_hex(w, value);
@@ -17,9 +17,9 @@ void write_area(struct json_writer *w, const struct space *space, const struct a
     write_hex_member(w, "end", page_addr(area->range.end));
     write_hex_member(w, "size", range_bytes(area->range));
     json_name(w, "flags");
-    json_string(w, flags_format(area->attr.flags, flags));
+    json_plain_string(w, flags_format(area->attr.flags, flags));
     json_name(w, "backing");
-    json_string(w, backing_names[area->attr.backing]);
+    json_plain_string(w, backing_names[area->attr.backing]);
     if (tag) {
         json_name(w, "tag");
         json_string(w, tag);

@@ -215,19 +215,34 @@ static void a_nul_byte_is_nowhere_allowed(void **state)
     assert_refused("[1,\0 2]", 7);
 }
 
-/* Each byte at each place of strings of up to 20 bytes: eight at a time and the rest must agree. */
+/* "xx...x", with `byte` at `at`, after `before` and before `after` spaces. */
+static bool takes(size_t before, size_t size, size_t after, size_t at, int byte)
+{
+    char *string = text + before;
+
+    memset(text, ' ', before + size + 2 + after);
+    memset(string, 'x', size + 2);
+    string[0] = string[size + 1] = '"';
+    string[1 + at] = (char)byte;
+    return read_exactly(text, before + size + 2 + after) == ASPACE_OK;
+}
+
+/* Each byte at each place of strings that are looked at in one step, in several, or near the text's end. */
 static void a_special_byte_is_seen_wherever_it_stands(void **state)
 {
-    (void)state;
-    for (size_t size = 1; size <= 20; size++) {
-        for (size_t at = 0; at < size; at++) {
-            for (int byte = 0; byte < 256; byte++) {
-                bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+    static const size_t around[][2] = {{0, 0}, {0, 20}, {20, 0}, {9, 3}};
 
-                memset(text, 'x', size + 2);
-                text[0] = text[size + 1] = '"';
-                text[1 + at] = (char)byte;
-                assert_int_equal(read_exactly(text, size + 2) == ASPACE_OK, plain);
+    (void)state;
+    for (size_t i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
+        for (size_t size = 1; size <= 36; size++) {
+            for (size_t at = 0; at < size; at++) {
+                for (int byte = 0; byte < 256; byte++) {
+                    bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+
+                    if (takes(around[i][0], size, around[i][1], at, byte) != plain)
+                        fail_msg("byte %d at %zu of %zu between %zu and %zu", byte, at, size, around[i][0],
+                                 around[i][1]);
+                }
             }
         }
     }

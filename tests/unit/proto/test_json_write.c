@@ -85,6 +85,20 @@ static void numbers_are_written_to_their_ends(void **state)
            "\"0xffffffffffffffff\"]");
 }
 
+static void a_hex_number_has_the_digits_that_printf_gives(void **state)
+{
+    uint64_t value = UINT64_C(0x9e3779b97f4a7c15);
+    char wanted[32];
+
+    (void)state;
+    for (unsigned i = 0; i < 6400; i++) {
+        snprintf(wanted, sizeof(wanted), "\"0x%llx\"", (unsigned long long)(value >> i % 64));
+        json_hex(&w, value >> i % 64);
+        expect(wanted);
+        value = value * UINT64_C(6364136223846793005) + 1;
+    }
+}
+
 static void strings_are_escaped_no_more_than_needed(void **state)
 {
     (void)state;
@@ -156,6 +170,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(commas_come_by_themselves, start, stop),
         cmocka_unit_test_setup_teardown(bytes_count_as_no_value, start, stop),
         cmocka_unit_test_setup_teardown(numbers_are_written_to_their_ends, start, stop),
+        cmocka_unit_test_setup_teardown(a_hex_number_has_the_digits_that_printf_gives, start, stop),
         cmocka_unit_test_setup_teardown(strings_are_escaped_no_more_than_needed, start, stop),
         cmocka_unit_test_setup_teardown(what_is_not_utf_8_is_replaced, start, stop),
         cmocka_unit_test_setup_teardown(base64_has_the_test_vectors_of_its_rfc, start, stop),

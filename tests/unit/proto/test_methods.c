@@ -27,6 +27,26 @@ static void every_method_is_whole(void **state)
     assert_null(method_by_name("", 0));
 }
 
+static void a_method_is_found_by_its_whole_name_alone(void **state)
+{
+    (void)state;
+    for (int i = 0; i < METHOD_COUNT; i++) {
+        char name[64];
+        size_t size = strlen(methods[i].name);
+
+        memcpy(name, methods[i].name, size + 1);
+        assert_ptr_equal(method_by_name(name, size), &methods[i]);
+        for (size_t at = 0; at < size; at++) {
+            name[at] ^= 0x20;
+            assert_null(method_by_name(name, size));
+            name[at] ^= 0x20;
+        }
+        name[size] = 'x';
+        assert_null(method_by_name(name, size + 1));
+    }
+    assert_null(method_by_name("", 0));
+}
+
 static void verbs_are_unique(void **state)
 {
     (void)state;
@@ -247,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_method_is_whole),
+        cmocka_unit_test(a_method_is_found_by_its_whole_name_alone),
         cmocka_unit_test(verbs_are_unique),
         cmocka_unit_test(required_params_come_before_optional_ones),
         cmocka_unit_test(places_on_the_command_line_have_no_gap),

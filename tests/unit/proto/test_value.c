@@ -39,6 +39,8 @@ static void what_passes_64_bits_is_no_number(void **state)
 {
     (void)state;
     refuses("0x10000000000000000", false);
+    refuses("0x000010000000000000000", false);
+    reads("0x0000ffffffffffffffff", false, UINT64_MAX);
     refuses("18446744073709551616", false);
     refuses("18446744073709551620", false);
     refuses("99999999999999999999999", false);
