@@ -142,6 +142,8 @@ static const struct param_spec create_params[] = {
     {PARAM_KEEP, TYPE_BOOL, false, CLI_OPTION, 0, NULL, "false", "ptrace: the started program outlives the space"},
     {PARAM_AGENT, TYPE_BOOL, false, CLI_OPTION, 0, NULL, "false",
      "ptrace: an edit of one range stops no thread of the process: a thread of ours is in it, which makes the call"},
+    {PARAM_RAM_BASE, TYPE_ADDR, false, CLI_OPTION, 0, NULL, "0x0",
+     "sim: the physical address that RAM begins at, a multiple of the page size"},
 };
 
 static const enum aspace_error create_errors[] = {ASPACE_INVALID_PARAM, ASPACE_ALREADY_EXISTS, ASPACE_NO_MEMORY,
@@ -342,6 +344,7 @@ static const struct field_spec export_fields[] = {
     {"arch", FIELD_STRING, false, "whose page tables they are"},
     {"root", FIELD_ADDR, false, "what CR3, TTBR0_EL1 or satp must hold"},
     {"ram", FIELD_SIZE, false, "bytes of RAM, and the file's size"},
+    {"ram_base", FIELD_ADDR, false, "the physical address that RAM and the file begin at"},
     {"frames", FIELD_COUNT, false, "frames written; the rest is a hole of the file, zeros"},
 };
 static const enum aspace_error export_errors[] = {ASPACE_INVALID_PARAM,

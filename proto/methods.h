@@ -74,6 +74,7 @@ enum seccomp_choice { SECCOMP_REFUSE, SECCOMP_SUSPEND };
     X(ARCH, "arch")                                                                                                    \
     X(RANGE, "range")                                                                                                  \
     X(RAM, "ram")                                                                                                      \
+    X(RAM_BASE, "ram_base")                                                                                            \
     X(MERGE, "merge")                                                                                                  \
     X(START, "start")                                                                                                  \
     X(END, "end")                                                                                                      \

@@ -73,9 +73,10 @@ struct frame_counts {
 /* RAM written to a file. */
 struct export
 {
-    uint64_t root;   /* what the register that leads to the page tables holds: CR3, TTBR0_EL1, satp */
-    uint64_t ram;    /* bytes: the file's size */
-    uint64_t frames; /* that hold something; the rest is a hole of the file */
+    uint64_t root;     /* what the register that leads to the page tables holds: CR3, TTBR0_EL1, satp */
+    uint64_t ram_base; /* physical address that the file begins with */
+    uint64_t ram;      /* bytes: the file's size */
+    uint64_t frames;   /* that hold something; the rest is a hole of the file */
 };
 
 /* Areas in order, of a window. Start from {0}. */
@@ -188,8 +189,9 @@ struct backend_ops {
      * where the runs were full. */
     uint64_t (*diff)(struct backend *backend, struct backend *other, struct range range, bool bytes,
                      struct page_runs *runs);
-    /* Writes RAM, page tables and all, to a new file at the absolute `path`, whose offsets are physical addresses, mode
-     * 0600. AlreadyExists if there is something; after any other refusal there is no such file, either. */
+    /* Writes RAM, page tables and all, to a new file at the absolute `path`, whose offsets are physical addresses less
+     * that of its first byte, mode 0600. AlreadyExists if there is something; after any other refusal there is no such
+     * file, either. */
     enum aspace_error (*export)(struct backend *backend, const char *path, struct refusal *why, struct export *ret);
     /* Compares `map` with what is really there and reports each difference. */
     void (*check)(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg);

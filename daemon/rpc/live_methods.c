@@ -14,7 +14,7 @@ bool create_is_live(const struct call *call)
 /* What belongs to the other backend is refused, not passed over. */
 static enum aspace_error check_live_params(struct call *call)
 {
-    static const enum param_id of_sim[] = {PARAM_ARCH, PARAM_RANGE, PARAM_RAM};
+    static const enum param_id of_sim[] = {PARAM_ARCH, PARAM_RANGE, PARAM_RAM, PARAM_RAM_BASE};
 
     if (call_has(call, PARAM_BACKEND) && call_number(call, PARAM_BACKEND) != BACKEND_PTRACE)
         return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_BACKEND, "pid and command go with backend ptrace");

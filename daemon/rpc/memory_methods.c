@@ -142,6 +142,8 @@ enum aspace_error page_export(struct call *call)
     json_hex(w, export.root);
     json_name(w, "ram");
     json_hex(w, export.ram);
+    json_name(w, "ram_base");
+    json_hex(w, export.ram_base);
     json_name(w, "frames");
     json_uint(w, export.frames);
     json_end_object(w);

@@ -31,7 +31,8 @@ static enum aspace_error create_sim(struct call *call, struct space_options *opt
         return call->why.code;
     if (read_ram(call, &ram))
         return call->why.code;
-    return sim_create(options->arch, ram, options->bounds, &call->why, ret);
+    return sim_create_at(options->arch, call_has(call, PARAM_RAM_BASE) ? call_number(call, PARAM_RAM_BASE) : 0, ram,
+                         options->bounds, &call->why, ret);
 }
 
 enum aspace_error space_create_method(struct call *call)

@@ -21,19 +21,32 @@ M = 1 << 20
 G = 1 << 30
 
 
-def stamp(pa):
-    """What lies at a physical address: it tells where it is, and its first byte returns from a call."""
-    return (pa << 8 | 0xc3) & (1 << 64) - 1
+def copy_sparse(source, to, offset, size):
+    """The file again, beginning at `offset` of a new file of `size` bytes; holes stay holes."""
+    with open(source, "rb") as old, open(to, "wb") as new:
+        new.truncate(size)
+        end = 0
+        while True:
+            try:
+                start = os.lseek(old.fileno(), end, os.SEEK_DATA)
+            except OSError: # no more data
+                return
+            end = os.lseek(old.fileno(), start, os.SEEK_HOLE)
+            for at in range(start, end, M):
+                os.pwrite(new.fileno(), os.pread(old.fileno(), min(M, end - at), at), offset + at)
 
 
 class Emulator(harness.DaemonCase):
     options = ("--max-ram", "8G", "--max-areas", "100000")
-    emulator = None
+    arch = None
+    ram_base = 0
+    ram_file = 0 # the physical address that the emulator's RAM, a file, begins at
     ram = G
+    stamped = 0xc3, 8 # the code at each address that comes back, and by how much the address beside it is shifted
 
     @classmethod
     def setUpClass(cls):
-        if cls.emulator is None:
+        if cls.arch is None:
             raise unittest.SkipTest("the base of the others")
         missing = [tool for tool in (cls.emulator, "clang", "ld.lld") if not shutil.which(tool)]
         if missing:
@@ -43,18 +56,24 @@ class Emulator(harness.DaemonCase):
 
     def setUp(self):
         super().setUp()
+        self.said = None
         print("ASPACE_SEED=%d" % SEED, file=sys.stderr)
         self.random = random.Random(SEED)
         self.folder = tempfile.mkdtemp(prefix="aspace-emulator-")
         self.addCleanup(shutil.rmtree, self.folder)
 
+    def stamp(self, addr):
+        """What lies at an address: it tells where it is, and comes back when it is executed."""
+        code, shift = self.stamped
+        return (addr << shift | code) & (1 << 64) - 1
+
     def in_folder(self, name):
         return os.path.join(self.folder, name)
 
-    def assemble(self, source, target, base, *defines):
+    def assemble(self, source, base, *options):
         """The source as a flat binary that lies at `base`."""
         made, flat = self.in_folder("firmware.o"), self.in_folder("firmware.bin")
-        subprocess.run(["clang", "-target", target, *defines, "-c", os.path.join(HERE, source), "-o", made], check=True)
+        subprocess.run(["clang", "-target", *options, "-c", os.path.join(HERE, source), "-o", made], check=True)
         subprocess.run(["ld.lld", "--oformat", "binary", "-Ttext=%#x" % base, "-e", "_start", made, "-o", flat], check=True)
         with open(flat, "rb") as file:
             return file.read()
@@ -78,7 +97,7 @@ class Emulator(harness.DaemonCase):
                 start, size = start & -2 * M, 2 * M * self.random.randrange(1, 3)
                 more["page"] = self.random.choice(["2M", "auto"])
             if more["backing"] == "linear":
-                more["pa"] = hexa(self.ram * 3 // 4 + self.random.randrange(0, 60) * 2 * M +
+                more["pa"] = hexa(self.ram_base + self.ram * 3 // 4 + self.random.randrange(0, 60) * 2 * M +
                                   (start & 2 * M - 1 if "page" in more else self.random.randrange(512) * PAGE))
             self.peer.ask("area.map", dict(more, space=self.space, start=hexa(start), size=hexa(size),
                                            flags=self.flags()))
@@ -128,9 +147,9 @@ class Emulator(harness.DaemonCase):
             if not leaf or int(leaf["entry"], 16) == 0:
                 continue
             pa = self.physical(walk, addr)
-            if pa + 8 <= self.ram:
+            if self.ram_base <= pa and pa + 8 <= self.ram_base + self.ram:
                 requests.append(("memory.write", {"space": self.space, "addr": hexa(addr),
-                                                  "hex": struct.pack("<Q", stamp(pa)).hex()}))
+                                                  "hex": struct.pack("<Q", self.stamp(pa)).hex()}))
         for reply in self.peer.pipeline(requests):
             self.assertIn("result", reply)
 
@@ -143,21 +162,23 @@ class Emulator(harness.DaemonCase):
         return (self.frame(int(leaf["entry"], 16)) & -size) | (addr & size - 1)
 
     def predict(self, chosen):
-        """What memory.access says of each, in order; what it filled is not there for a CPU that has the tables as
-        they were."""
-        filled = set()
+        """What memory.access says of each, in order. A CPU that has the tables as they are fills nothing: an access that
+        would is refused here by an injected fault, and is one to a page that is not present."""
+        self.on("inject.set", op="frame", every=1, count=1 << 40)
+        walks = self.walk_all([a for a, _, _ in chosen])
         predicted = []
-        for (addr, kind, mode), reply in zip(chosen, self.peer.pipeline(
+        for (addr, kind, mode), walk, reply in zip(chosen, walks, self.peer.pipeline(
                 [("memory.access", {"space": self.space, "addr": hexa(a), "kind": k, "mode": m}) for a, k, m in chosen])):
+            if "error" in reply:
+                self.assertIn("injected", reply["error"]["message"])
+                predicted.append(("fault", self.empty_code(walk["levels"][-1]["level"], kind, mode), addr, "not-present"))
+                continue
             got = reply["result"]
-            if got["outcome"] == "filled":
-                filled.add(addr & -PAGE)
-            if addr & -PAGE in filled:
-                predicted.append(self.empty_fault(addr, kind, mode))
-            elif got["outcome"] == "fault":
+            if got["outcome"] == "fault":
                 predicted.append(("fault", got["fault"]["code"], int(got["fault"]["addr"], 16), got["fault"]["reason"]))
             else:
                 predicted.append((got["outcome"], int(got["pa"], 16)))
+        self.on("inject.clear")
         return predicted
 
     # ---- the comparison ----
@@ -174,9 +195,9 @@ class Emulator(harness.DaemonCase):
                 hits += 1
                 self.assertEqual(vector, 0, what)
                 if kind == READ:
-                    self.assertEqual(value, content.get(told[1], stamp(told[1])), what)
+                    self.assertEqual(value, content.get(told[1], self.stamp(told[1])), what)
                 elif kind == WRITE:
-                    content[told[1]] = stamp(addr)
+                    content[told[1]] = self.stamp(addr)
             else:
                 faults += 1
                 self.compare_fault(told, vector, code, value, what)
@@ -188,7 +209,7 @@ class Emulator(harness.DaemonCase):
 
     def in_ram(self, pa, size):
         with open(self.in_folder("ram"), "rb") as file:
-            file.seek(pa)
+            file.seek(pa - self.ram_file)
             return file.read(size)
 
     def compare_leaves(self, chosen, predicted):
@@ -198,6 +219,49 @@ class Emulator(harness.DaemonCase):
             leaf = walk["levels"][-1]
             entry, = struct.unpack("<Q", self.in_ram(int(leaf["table"], 16) + 8 * leaf["index"], 8))
             self.assertEqual(hexa(entry), leaf["entry"], "the leaf of %#x" % addr)
+
+    # ---- the emulator ----
+
+    def usable(self, chosen):
+        """Those that the emulator's machine can do."""
+        return chosen
+
+    def table_of(self, chosen):
+        """The accesses as the firmware reads them."""
+        return b"".join(struct.pack("<2Q", addr, KINDS.index(kind) | (4 if mode == "user" else 0))
+                        for addr, kind, mode in chosen)
+
+    def memory(self):
+        """Bytes of the emulator's RAM: the space's, and at least 2 MiB on both sides for what the machine puts there."""
+        return self.ram + (0 if self.ram_file == 0 else 4 * M)
+
+    def run_emulator(self, *options):
+        """Its exit status."""
+        done = subprocess.run(
+            [self.emulator, "-accel", "tcg", "-m", str(self.memory() // M), "-object",
+             "memory-backend-file,id=ram,size=%d,share=on,mem-path=%s" % (self.memory(), self.in_folder("ram")),
+             "-nodefaults", "-display", "none", "-no-reboot", *options],
+            stdin=subprocess.DEVNULL, timeout=120, capture_output=True)
+        self.said = done.stderr
+        return done.returncode
+
+    def read_out(self):
+        """(vector or cause, code, value) for each access."""
+        with open(self.in_folder("out"), "rb") as file:
+            return list(struct.iter_unpack("<3Q", file.read()))
+
+    def test_every_access_ends_as_the_simulator_said(self):
+        self.make_space()
+        chosen = self.usable(self.choose())
+        self.assertGreater(len(chosen), SAMPLES * 9 // 10)
+        self.stamp_all(chosen)
+        exported = self.on("page.export", path=self.in_folder("exported"))
+        self.assertEqual((exported["arch"], exported["ram_base"], exported["ram"]),
+                         (self.arch, hexa(self.ram_base), hexa(self.ram)))
+        predicted = self.predict(chosen)
+        seen = self.boot(int(exported["root"], 16), chosen)
+        self.compare(chosen, predicted, seen)
+        self.compare_leaves(chosen, predicted)
 
 
 class X8664(Emulator):
@@ -217,9 +281,8 @@ class X8664(Emulator):
     def frame(self, entry):
         return entry & 0x000ffffffffff000
 
-    def empty_fault(self, addr, kind, mode):
-        code = (mode == "user") << 2 | (kind == WRITE) << 1 | (kind == EXEC) << 4
-        return ("fault", code, addr, "not-present")
+    def empty_code(self, level, kind, mode):
+        return (mode == "user") << 2 | (kind == WRITE) << 1 | (kind == EXEC) << 4
 
     def compare_fault(self, told, vector, code, value, what):
         if told[3] == "noncanonical":
@@ -245,36 +308,21 @@ class X8664(Emulator):
         return any(0xe0000 <= pa < 0x100000 for pa in at)
 
     def boot(self, root, chosen):
-        code = self.assemble("firmware_x86_64.S", "x86_64-none-elf", self.CODE, "-DTABLE=%#x" % self.ROM)
-        table = struct.pack("<4Q", root, self.cr4, len(chosen), 0)
-        for addr, kind, mode in chosen:
-            table += struct.pack("<2Q", addr, KINDS.index(kind) | (4 if mode == "user" else 0))
+        code = self.assemble("firmware_x86_64.S", self.CODE, "x86_64-none-elf", "-DTABLE=%#x" % self.ROM)
+        os.rename(self.in_folder("exported"), self.in_folder("ram"))
+        table = struct.pack("<4Q", root, self.cr4, len(chosen), 0) + self.table_of(chosen)
         self.assertLessEqual(len(table), 0x10000)
         with open(self.in_folder("rom"), "wb") as file:
             file.write(table.ljust(0x10000, b"\0") + code)
-        done = subprocess.run(
-            [self.emulator, "-M", "microvm,memory-backend=ram,pit=off,pic=off,rtc=off", "-accel", "tcg", "-cpu", "max,la57=on",
-             "-m", str(self.ram // M), "-object", "memory-backend-file,id=ram,size=%d,share=on,mem-path=%s" %
-             (self.ram, self.in_folder("ram")), "-bios", self.in_folder("rom"), "-nodefaults", "-display", "none", "-no-reboot",
-             "-chardev", "file,id=out,path=" + self.in_folder("out"), "-device", "isa-debugcon,iobase=0xe9,chardev=out",
-             "-device", "isa-debug-exit,iobase=0xf4"], stdin=subprocess.DEVNULL, timeout=120, capture_output=True)
-        self.assertEqual(done.returncode & 1, 1, done.stderr)
-        with open(self.in_folder("out"), "rb") as file:
-            return list(struct.iter_unpack("<3Q", file.read()))
+        self.assertEqual(self.run_emulator(
+            "-M", "microvm,memory-backend=ram,pit=off,pic=off,rtc=off", "-cpu", "max,la57=on", "-bios", self.in_folder("rom"),
+            "-chardev", "file,id=out,path=" + self.in_folder("out"), "-device", "isa-debugcon,iobase=0xe9,chardev=out",
+            "-device", "isa-debug-exit,iobase=0xf4") & 1, 1, self.said)
+        return self.read_out()
 
-    def test_every_access_ends_as_the_simulator_said(self):
-        self.make_space()
-        chosen = self.choose()
-        chosen = [sample for sample, walk in zip(chosen, self.walk_all([a for a, _, _ in chosen]))
-                  if walk is None or not self.hidden(walk)]
-        self.assertGreater(len(chosen), SAMPLES * 9 // 10)
-        self.stamp_all(chosen)
-        exported = self.on("page.export", path=self.in_folder("ram"))
-        self.assertEqual((exported["arch"], exported["ram"]), (self.arch, hexa(self.ram)))
-        predicted = self.predict(chosen)
-        seen = self.boot(int(exported["root"], 16), chosen)
-        self.compare(chosen, predicted, seen)
-        self.compare_leaves(chosen, predicted)
+    def usable(self, chosen):
+        return [sample for sample, walk in zip(chosen, self.walk_all([a for a, _, _ in chosen]))
+                if walk is None or not self.hidden(walk)]
 
 
 class X8664La57(X8664):
@@ -284,6 +332,100 @@ class X8664La57(X8664):
 
     def untranslated(self):
         return self.random.choice([1 << 56, (1 << 64) - (1 << 56) - PAGE, 0xdeadbeef << 32])
+
+
+class Virt(Emulator):
+    """QEMU's `virt` machines: flash from FLASH on has the firmware, and TABLE from it the accesses; results come over the
+    serial line."""
+    TABLE = 0x10000
+
+    def boot(self, root, chosen):
+        copy_sparse(self.in_folder("exported"), self.in_folder("ram"), self.ram_base - self.ram_file, self.memory())
+        code = self.assemble(self.source, self.FLASH, *self.target, "-DTABLE=%#x" % (self.FLASH + self.TABLE))
+        self.assertLessEqual(len(code), self.TABLE)
+        with open(self.in_folder("flash"), "wb") as file:
+            file.write(code.ljust(self.TABLE, b"\0") + struct.pack("<2Q", root, len(chosen)) + self.table_of(chosen))
+            file.truncate(32 * M) # the size of the riscv machine's
+        self.assertEqual(self.run_emulator("-M", "virt,memory-backend=ram", "-serial", "file:" + self.in_folder("out"),
+                                           *self.machine()), 0, self.said)
+        return self.read_out()
+
+
+class Aarch64(Virt):
+    emulator, source, target = "qemu-system-aarch64", "firmware_aarch64.S", ["aarch64-none-elf"]
+    arch = "aarch64"
+    ram_file, ram_base = G, G + 2 * M # before it the machine leaves its device tree
+    stamped = 0xd4000001, 32 # SVC
+    starts = [0x20000000, 0x7fff00000000, 0x5555_4000_0000, (1 << 48) - 4 * M, G * 512 - 2 * M]
+    FLASH, UART, USER, HIGHER = 0, 0x09000000, 0x1000, 1 << 32
+
+    def machine(self):
+        return ["-cpu", "max", "-bios", self.in_folder("flash")]
+
+    def reserved(self, addr):
+        return addr < 0x10000000 or self.HIGHER - PAGE <= addr < self.HIGHER + 0x10000000
+
+    def untranslated(self):
+        return self.random.choice([1 << 48, (1 << 64) - (1 << 48) - PAGE, 0xffff << 48, 0xdeadbeef << 32])
+
+    def frame(self, entry):
+        return entry & 0x0000fffffffff000
+
+    def empty_code(self, level, kind, mode):
+        """ESR_EL1: EC, IL, WnR, and a translation fault of the level where the walk ended."""
+        return ((0x20 if kind == EXEC else 0x24) + (mode == "kernel")) << 26 | 1 << 25 | (kind == WRITE) << 6 | 4 + 4 - level
+
+    def compare_fault(self, told, vector, code, value, what):
+        self.assertEqual((vector, code, value), (told[1] >> 26, told[1], told[2]), what)
+
+    def make_space(self):
+        self.create(arch=self.arch, ram=hexa(self.ram), ram_base=hexa(self.ram_base))
+        self.on("area.map", start=hexa(self.FLASH), size="2M", flags="r-x,kernel", backing="linear", pa=hexa(self.FLASH))
+        self.on("area.map", start=hexa(self.UART), size="4K", flags="rw-,kernel,device", backing="linear", pa=hexa(self.UART))
+        self.on("area.map", start=hexa(self.HIGHER + self.USER), size="4K", flags="r-x", backing="linear", pa=hexa(self.USER))
+        self.make_areas(self.starts)
+
+
+class Riscv(Virt):
+    emulator, source = "qemu-system-riscv64", "firmware_riscv64.S"
+    target = ["riscv64-none-elf", "-march=rv64imac", "-mabi=lp64"]
+    ram_file = ram_base = 2 * G
+    ram = G // 2 # the machine leaves its device tree in the last 2 MiB of its own
+    stamped = 0x73, 32 # ECALL
+    FLASH = 0x20000000
+    CAUSES = {EXEC: 12, READ: 13, WRITE: 15}
+
+    def machine(self):
+        return ["-cpu", "rv64,svpbmt=on", "-bios", "none", "-drive",
+                "if=pflash,unit=0,format=raw,readonly=on,file=" + self.in_folder("flash")]
+
+    def untranslated(self):
+        return self.random.choice([1 << self.half, (1 << 64) - (1 << self.half) - PAGE, 0xdeadbeef << 32, 0xffff << 48])
+
+    def frame(self, entry):
+        return (entry & 0x003ffffffffffc00) << 2
+
+    def empty_code(self, level, kind, mode):
+        return self.CAUSES[kind]
+
+    def compare_fault(self, told, vector, code, value, what):
+        self.assertEqual((vector, code, value), (1, told[1], told[2]), what)
+
+    def make_space(self):
+        self.create(arch=self.arch, ram=hexa(self.ram), ram_base=hexa(self.ram_base))
+        self.make_areas([0x400000, 0x40000000 - 2 * M, (1 << self.half) - 4 * M, 0x1555 << (self.half - 13)])
+
+
+class RiscvSv39(Riscv):
+    arch, half = "riscv-sv39", 38
+
+
+class RiscvSv48(Riscv):
+    arch, half = "riscv-sv48", 47
+
+
+class RiscvSv57(Riscv):
+    arch, half = "riscv-sv57", 56
 
 
 if __name__ == "__main__":

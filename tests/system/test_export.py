@@ -35,6 +35,31 @@ class Export(harness.DaemonCase):
             table = entry & 0x000ffffffffff000
         self.assertEqual(table | 8, pa)
 
+    def test_with_a_ram_base_offsets_are_physical_addresses_less_it(self):
+        base = 0x80201000
+        self.create(ram="64M", ram_base=hexa(base), arch="riscv-sv39")
+        self.on("area.map", start="0x400000", size="0x3000", flags="rw-", backing="eager")
+        self.on("memory.write", addr="0x401008", hex="11223344")
+        pa = int(self.on("memory.access", addr="0x401008", kind="read")["pa"], 16)
+        self.assertEqual(int(self.on("page.walk", addr="0x401008")["pa"], 16), pa)
+        got = self.on("page.export", path=self.path)
+        self.assertEqual((got["ram"], got["ram_base"]), (hexa(64 << 20), hexa(base)))
+        with open(self.path, "rb") as file:
+            ram = file.read()
+        self.assertEqual(len(ram), 64 << 20)
+        self.assertEqual(ram[pa - base:pa - base + 4].hex(), "11223344")
+        table = int(got["root"], 16) % (1 << 44) << 12
+        for shift in (30, 21, 12):
+            entry, = struct.unpack_from("<Q", ram, table - base + (0x401008 >> shift & 511) * 8)
+            table = (entry & 0x003ffffffffffc00) << 2
+        self.assertEqual(table | 8, pa)
+
+    def test_a_ram_base_that_cannot_be_is_refused(self):
+        for base in (1, 0x40000800, 1 << 44, (1 << 64) - PAGE):
+            error = self.refused(harness.INVALID_PARAM, "space.create", name=self.space, ram_base=hexa(base))
+            self.assertEqual(error["data"]["param"], "ram_base")
+        self.refused(harness.INVALID_PARAMS, "space.create", name=self.space, command=["/bin/true"], ram_base="0x1000")
+
     def test_only_frames_that_hold_something_take_room(self):
         self.create(ram="1G")
         self.on("area.map", start="0x400000", size="512M", flags="rw-", backing="eager")

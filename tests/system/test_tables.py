@@ -29,7 +29,7 @@ class Tables(harness.DaemonCase):
 
     def fill(self, arch, low=0):
         """Areas of all kinds in a few places, edited and touched."""
-        self.create(arch=arch, ram="64M", range=[hexa(low), hexa(low + (1 << 38))])
+        self.create(arch=arch, ram="64M", ram_base=self.random.choice(["0", "0x40000000", "0x80201000"]), range=[hexa(low), hexa(low + (1 << 38))])
         bases = [low + 0x400000, low + 0x3fe00000, low + (1 << 37), low + (1 << 38) - 8 * M]
         for _ in range(60):
             start = self.random.choice(bases) + self.random.randrange(1024) * PAGE

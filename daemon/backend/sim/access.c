@@ -34,7 +34,8 @@ static inline __attribute__((always_inline)) void walk_levels(const struct sim *
     const uint64_t address = arch->address;
     const uint64_t odd = ~(address | arch->table_used);
     const uint64_t making = arch->making;
-    const uint64_t end = page_addr(sim->frames.total);
+    const uint64_t first = page_addr(sim->frames.first);
+    const uint64_t size = page_addr(sim->frames.total);
     const uint8_t *bytes = sim->frames.bytes;
     struct walk_level *at = walk->levels;
     uint64_t table = page_addr(sim->root);
@@ -55,7 +56,7 @@ static inline __attribute__((always_inline)) void walk_levels(const struct sim *
         if (level == 1 || ((entry & odd) != making && !arch_is_table(arch, entry)))
             break;
         table = (entry & address) << (ASPACE_PAGE_BITS - shift);
-        if (table >= end)
+        if (table - first >= size)
             break;
         if ((entry & odd) != making)
             at->flags = arch->decode(entry, false);
@@ -200,7 +201,8 @@ static enum aspace_error refuse_no_ram(uint64_t frame, uint64_t page, struct ref
         return refuse(why, ASPACE_BAD_STATE, "the page tables have no frame for 0x%" PRIx64, page_addr(page));
     refuse(why, ASPACE_BAD_STATE, "there is no RAM at physical address 0x%" PRIx64 ", where 0x%" PRIx64 " leads",
            page_addr(frame), page_addr(page));
-    why->hint = "the simulated RAM ends at the space's ram; linear areas may lie beyond it, but hold no bytes there";
+    why->hint =
+        "the simulated RAM is ram bytes from ram_base on; linear areas may lie beside it, but hold no bytes there";
     return why->code;
 }
 
@@ -208,7 +210,7 @@ static enum aspace_error refuse_no_ram(uint64_t frame, uint64_t page, struct ref
 static enum aspace_error check_writable(const struct sim *sim, const struct area *area, uint64_t page, uint64_t frame,
                                         struct refusal *why)
 {
-    if (frame >= sim->frames.total)
+    if (!frames_have(&sim->frames, frame))
         return refuse_no_ram(frame, page, why);
     if (area->attr.backing != ASPACE_BACKING_LINEAR || frames_kind(&sim->frames, frame) != FRAME_TABLE)
         return ASPACE_OK;
@@ -253,7 +255,7 @@ enum aspace_error sim_op_read(struct backend *backend, const struct area *area, 
 
         if (frame == NO_FRAME)
             memset(to, 0, piece); /* a lazy page */
-        else if (frame < sim->frames.total)
+        else if (frames_have(&sim->frames, frame))
             memcpy(to, (char *)frames_at(&sim->frames, frame) + (addr & OFFSET_MASK), piece);
         else
             return refuse_no_ram(frame, page_of(addr), why);

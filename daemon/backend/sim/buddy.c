@@ -175,15 +175,17 @@ static uint64_t lay_out_all(struct buddy *buddy, uint64_t total, uint64_t *memor
     return words;
 }
 
-bool buddy_init(struct buddy *buddy, uint64_t total)
+bool buddy_init(struct buddy *buddy, uint64_t first, uint64_t count)
 {
+    uint64_t total = first + count;
+
     *buddy = (struct buddy){.orders = log2_of(total) + 1};
     buddy->size = lay_out_all(buddy, total, NULL) * sizeof(uint64_t);
     buddy->memory = mmap(NULL, buddy->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (buddy->memory == MAP_FAILED)
         return false;
     lay_out_all(buddy, total, buddy->memory);
-    buddy_give(buddy, 0, total);
+    buddy_give(buddy, first, count);
     return true;
 }
 

@@ -21,15 +21,15 @@ struct buddy_set {
 
 struct buddy {
     struct buddy_set sets[BUDDY_ORDERS];
-    unsigned orders;   /* those that `total` has room for */
+    unsigned orders;   /* those that there is room for */
     uint64_t nonempty; /* a bit for each order that has a block */
     uint64_t free;     /* frames in all blocks */
     void *memory;
     size_t size;
 };
 
-/* All of `total` frames (at most 2^32) free. False if the host has no room. */
-bool buddy_init(struct buddy *buddy, uint64_t total);
+/* `count` frames from `first` on free (the last is below 2^32). False if the host has no room. */
+bool buddy_init(struct buddy *buddy, uint64_t first, uint64_t count);
 void buddy_fini(struct buddy *buddy);
 
 /* The lowest free block of the smallest order that will do. False, and *ret untouched, if there is none. */

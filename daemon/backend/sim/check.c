@@ -21,7 +21,8 @@ struct checker {
     backend_problem_fn *report;
     void *arg;
     unsigned problems;
-    uint16_t *seen; /* of each frame ever handed out: the spaces that it is in use for; or NOTED_FREE */
+    uint16_t
+        *seen; /* of each frame ever handed out, from the first on: the spaces that it is in use for; or NOTED_FREE */
     uint64_t data;
     uint64_t tables;
 };
@@ -41,12 +42,23 @@ static void problem(struct checker *c, const char *format, ...)
     c->report(c->arg, c->problems == PROBLEMS_MAX ? "there are more problems; only the first 99 are told" : text);
 }
 
+static uint16_t *seen(const struct checker *c, uint64_t frame)
+{
+    return &c->seen[frame - c->sim->frames.first];
+}
+
+/* Whether `frame` is one that may have been handed out, or written to. */
+static bool is_known(const struct frames *frames, uint64_t frame)
+{
+    return frame >= frames->first && frame < frames->ram->fresh;
+}
+
 /* Notes that `frame` is in use as `kind`; false if that cannot be. */
 static bool note_frame(struct checker *c, uint64_t frame, enum frame_kind kind, uint64_t addr)
 {
     const struct frames *frames = &c->sim->frames;
 
-    if (frame >= frames->ram->fresh) {
+    if (!is_known(frames, frame)) {
         problem(c, "the entry for " ADDR " leads to frame " ADDR ", which was never handed out", addr,
                 page_addr(frame));
         return false;
@@ -54,11 +66,11 @@ static bool note_frame(struct checker *c, uint64_t frame, enum frame_kind kind, 
     if (frames_kind(frames, frame) != kind)
         problem(c, "frame " ADDR ", in use for " ADDR ", is not marked as %s", page_addr(frame), addr,
                 kind == FRAME_TABLE ? "a page table" : "data");
-    if (c->seen[frame]) {
+    if (*seen(c, frame)) {
         problem(c, "frame " ADDR " is in use twice, again for " ADDR, page_addr(frame), addr);
         return false;
     }
-    c->seen[frame]++;
+    ++*seen(c, frame);
     if (kind == FRAME_TABLE)
         c->tables++;
     else
@@ -112,7 +124,7 @@ static void check_leaf(struct checker *c, uint64_t entry, unsigned level, uint64
         check_leaf_in(c, entry, level, page_addr(page), &area);
     }
     for (uint64_t i = 0; i < arch_span(level) && !(entry & c->sim->arch->special); i++) {
-        if (frame + i < c->sim->frames.total && frames_is_shared(&c->sim->frames, frame + i) &&
+        if (frames_have(&c->sim->frames, frame + i) && frames_is_shared(&c->sim->frames, frame + i) &&
             !(entry & c->sim->arch->shared))
             problem(c, "frame " ADDR " is shared, and a write for " ADDR " goes through to it", page_addr(frame + i),
                     page_addr(page + i));
@@ -193,17 +205,16 @@ static void check_filled(struct checker *c)
 /* What `count` entries of a table of `level` of `sim` lead to, whatever it is. */
 static void note_entries(struct checker *c, const struct sim *sim, const uint64_t *entries, unsigned level)
 {
-    uint64_t fresh = sim->frames.ram->fresh;
-
     for (unsigned i = 0; i < ARCH_ENTRIES; i++) {
         uint64_t frame = arch_frame(sim->arch, entries[i]);
         bool table = level > 1 && arch_is_table(sim->arch, entries[i]);
         uint64_t span = table ? 1 : arch_span(level);
 
-        if (!entries[i] || (!table && entries[i] & sim->arch->special) || frame >= fresh || fresh - frame < span)
+        if (!entries[i] || (!table && entries[i] & sim->arch->special) || !is_known(&sim->frames, frame) ||
+            !is_known(&sim->frames, frame + span - 1))
             continue;
         for (uint64_t f = frame; f < frame + span; f++)
-            c->seen[f] += c->seen[f] < NOTED_FREE - 1;
+            *seen(c, f) += *seen(c, f) < NOTED_FREE - 1;
         if (table)
             note_entries(c, sim, sim_table(sim, frame), level - 1);
     }
@@ -218,7 +229,7 @@ static void note_others(struct checker *c)
 
         if (sim == c->sim)
             continue;
-        c->seen[sim->root]++;
+        ++*seen(c, sim->root);
         note_entries(c, sim, sim_table(sim, sim->root), sim->arch->levels);
     }
 }
@@ -230,11 +241,11 @@ static void note_free(struct checker *c, uint64_t first, uint64_t count)
 {
     const struct ram *ram = c->sim->frames.ram;
 
-    if (first > ram->total || count > ram->total - first)
+    if (!frames_have(&c->sim->frames, first) || count > ram->total - (first - ram->first))
         problem(c, "frame " ADDR " is among the free ones, and there is no such frame", page_addr(first));
-    for (uint64_t f = first; f < first + count && f < ram->fresh; f++) {
-        if ((ram->state[f] & FRAME_KIND) == FRAME_FREE && !c->seen[f]) {
-            c->seen[f] = NOTED_FREE;
+    for (uint64_t f = first; f < first + count && is_known(&c->sim->frames, f); f++) {
+        if ((ram->state[f] & FRAME_KIND) == FRAME_FREE && !*seen(c, f)) {
+            *seen(c, f) = NOTED_FREE;
             continue;
         }
         problem(c, "frame " ADDR " is among the free ones, and is in use or there twice", page_addr(f));
@@ -250,7 +261,7 @@ static void check_free(struct checker *c)
     for (unsigned i = 0; i < ram->hot_count; i++)
         note_free(c, ram->hot[i], 1);
     for (unsigned order = 0; order < ram->buddy.orders; order++) {
-        for (uint64_t block = 0; buddy_next(&ram->buddy, order, block, &block); block++) {
+        for (uint64_t block = ram->first >> order; buddy_next(&ram->buddy, order, block, &block); block++) {
             note_free(c, block << order, UINT64_C(1) << order);
             free += UINT64_C(1) << order;
         }
@@ -268,11 +279,11 @@ static void check_owners(struct checker *c, uint64_t frame)
 
     if (frames_is_shared(frames, frame))
         owners += frames->note[frame];
-    if (!c->seen[frame])
+    if (!*seen(c, frame))
         problem(c, "frame " ADDR " is marked as in use, and nothing leads to it", page_addr(frame));
-    else if (c->seen[frame] != owners)
+    else if (*seen(c, frame) != owners)
         problem(c, "frame " ADDR " is said to belong to %u spaces, and %u lead to it", page_addr(frame), owners,
-                c->seen[frame]);
+                *seen(c, frame));
 }
 
 static void check_counts(struct checker *c)
@@ -286,11 +297,11 @@ static void check_counts(struct checker *c)
         problem(c, "%" PRIu64 " frames are said to hold data, and %" PRIu64 " are in use", frames->data, c->data);
     if (frames->wrong_gives)
         problem(c, "frames that were not in use were given back %" PRIu64 " times", frames->wrong_gives);
-    for (uint64_t f = 0; f < frames->ram->fresh; f++) {
+    for (uint64_t f = frames->first; f < frames->ram->fresh; f++) {
         shared += frames_is_shared(frames, f);
         if (frames_kind(frames, f) != FRAME_FREE)
             check_owners(c, f);
-        else if (c->seen[f] != NOTED_FREE)
+        else if (*seen(c, f) != NOTED_FREE)
             problem(c, "frame " ADDR " is marked as free, and is not among the free ones", page_addr(f));
     }
     if (shared != frames->ram->shared)
@@ -302,7 +313,7 @@ void sim_op_check(struct backend *backend, const struct area_map *map, backend_p
     struct sim *sim = sim_of(backend);
     struct checker c = {.sim = sim, .map = map, .report = report, .arg = arg};
 
-    c.seen = calloc(sim->frames.ram->fresh + 1, sizeof(*c.seen));
+    c.seen = calloc(sim->frames.ram->fresh - sim->frames.first + 1, sizeof(*c.seen));
     if (!c.seen) {
         report(arg, "the daemon has no memory for the check itself");
         return;

@@ -77,7 +77,8 @@ static bool page_differs(const struct differ *d, const struct end *a, const stru
 /* Whether there is no byte of ours behind it. */
 static bool is_foreign(const struct sim *sim, const struct end *end, struct range range)
 {
-    return end->leaf && (end->leaf & sim->arch->special || range.end + end->delta > sim->frames.total);
+    return end->leaf && (end->leaf & sim->arch->special || !frames_have(&sim->frames, range.start + end->delta) ||
+                         !frames_have(&sim->frames, range.end - 1 + end->delta));
 }
 
 /* Neither leads to a table. */

@@ -1,4 +1,4 @@
-/* The simulated RAM as a file whose offsets are physical addresses: what an emulator can boot on. */
+/* The simulated RAM as a file whose offsets are physical addresses less that of RAM: what an emulator can boot on. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -64,11 +64,11 @@ static bool write_frames(const struct frames *frames, int fd, uint64_t *ret_coun
     *ret_count = 0;
     if (ftruncate(fd, (off_t)page_addr(frames->total)))
         return false;
-    for (uint64_t first = 0; first < fresh; first = end) {
+    for (uint64_t first = frames->first; first < fresh; first = end) {
         end = first;
         while (end < fresh && holds_bytes(frames, end))
             end++;
-        if (!write_all(fd, frames_at(frames, first), page_addr(end - first), page_addr(first)))
+        if (!write_all(fd, frames_at(frames, first), page_addr(end - first), page_addr(first - frames->first)))
             return false;
         *ret_count += end - first;
         end += end == first;
@@ -97,6 +97,7 @@ enum aspace_error sim_op_export(struct backend *backend, const char *path, struc
         return refuse_path(why, ASPACE_BAD_STATE, path, error);
     }
     *ret = (struct export){.root = sim->root << sim->arch->root_shift | sim->arch->root_mode,
+                           .ram_base = page_addr(sim->frames.first),
                            .ram = page_addr(sim->frames.total),
                            .frames = count};
     return ASPACE_OK;

@@ -17,38 +17,41 @@
 
 /* ---- Life ---- */
 
-static void *reserve(uint64_t size)
+/* Memory for `each` bytes a frame. The frames before the first have none: what is returned is where theirs would be. */
+static void *reserve(const struct ram *ram, uint64_t each)
 {
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *at =
+        mmap(NULL, ram->total * each, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    return at == MAP_FAILED ? NULL : at;
+    return at == MAP_FAILED ? NULL : (void *)((uintptr_t)at - ram->first * each);
 }
 
-static void release(void *at, uint64_t size)
+static void release(const struct ram *ram, void *zeroth, uint64_t each)
 {
-    if (at)
-        munmap(at, size);
+    if (zeroth)
+        munmap((void *)((uintptr_t)zeroth + ram->first * each), ram->total * each);
 }
 
 static void ram_free(struct ram *ram)
 {
-    release(ram->bytes, ram->total << ASPACE_PAGE_BITS);
-    release(ram->state, ram->total);
-    release(ram->note, ram->total * sizeof(*ram->note));
+    release(ram, ram->bytes, ASPACE_PAGE_SIZE);
+    release(ram, ram->state, sizeof(*ram->state));
+    release(ram, ram->note, sizeof(*ram->note));
     free(ram);
 }
 
-static struct ram *ram_new(uint64_t total)
+static struct ram *ram_new(uint64_t first, uint64_t total)
 {
     struct ram *ram = calloc(1, sizeof(*ram));
 
     if (!ram)
         return NULL;
+    ram->first = ram->fresh = first;
     ram->total = total;
-    ram->bytes = reserve(total << ASPACE_PAGE_BITS);
-    ram->state = reserve(total);
-    ram->note = reserve(total * sizeof(*ram->note));
-    if (ram->bytes && ram->state && ram->note && buddy_init(&ram->buddy, total))
+    ram->bytes = reserve(ram, ASPACE_PAGE_SIZE);
+    ram->state = reserve(ram, sizeof(*ram->state));
+    ram->note = reserve(ram, sizeof(*ram->note));
+    if (ram->bytes && ram->state && ram->note && buddy_init(&ram->buddy, first, total))
         return ram;
     ram_free(ram);
     return NULL;
@@ -61,6 +64,7 @@ static void enter(struct frames *frames, struct ram *ram)
         .bytes = ram->bytes,
         .state = ram->state,
         .note = ram->note,
+        .first = ram->first,
         .total = ram->total,
         .next = ram->spaces,
     };
@@ -68,9 +72,9 @@ static void enter(struct frames *frames, struct ram *ram)
     ram->space_count++;
 }
 
-bool frames_init(struct frames *frames, uint64_t total)
+bool frames_init(struct frames *frames, uint64_t first, uint64_t total)
 {
-    struct ram *ram = ram_new(total);
+    struct ram *ram = ram_new(first, total);
 
     if (!ram)
         return false;
@@ -290,7 +294,7 @@ static void give_table(struct frames *frames, uint64_t frame)
 
 void frames_give(struct frames *frames, uint64_t frame)
 {
-    if (frame < frames->total && frames_kind(frames, frame) == FRAME_TABLE)
+    if (frames_have(frames, frame) && frames_kind(frames, frame) == FRAME_TABLE)
         give_table(frames, frame);
     else
         frames_give_run(frames, frame, 1);
@@ -371,7 +375,7 @@ static uint64_t give_shared(struct frames *frames, uint64_t first, uint64_t coun
 
 void frames_give_run(struct frames *frames, uint64_t first, uint64_t count)
 {
-    if (first >= frames->total || count > frames->total - first) {
+    if (!frames_have(frames, first) || count > frames->total - (first - frames->first)) {
         frames->wrong_gives++;
         return;
     }

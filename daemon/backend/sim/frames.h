@@ -1,4 +1,5 @@
-/* Simulated RAM in frames of one page: one reserved mapping of the host, so that frames nobody touched cost nothing.
+/* Simulated RAM in frames of one page: one reserved mapping of the host, so that frames nobody touched cost nothing. The
+ * number of a frame is that of its physical page: the first one has any.
  * Data and page tables take their frames here. Several spaces, a family of clones, may have one RAM: each holds a struct
  * frames, with its own counts, and a frame of data may then belong to more than one of them. Not thread-safe: one space
  * of a family at a time. */
@@ -26,11 +27,12 @@ enum frame_kind { FRAME_FREE, FRAME_DATA, FRAME_TABLE };
 struct frames;
 
 struct ram {
-    uint8_t *bytes;
+    uint8_t *bytes; /* these three are indexed by a frame's number, and begin at that of the first */
     uint8_t *state; /* of each frame */
     uint16_t *note; /* of a table: its entries that are not 0; of shared data: the spaces that have it, less one */
-    uint64_t total;
-    uint64_t used; /* by all spaces, shared frames once */
+    uint64_t first; /* number of a frame */
+    uint64_t total; /* frames */
+    uint64_t used;  /* by all spaces, shared frames once */
     uint64_t shared;
     uint64_t fresh;     /* frames from here on were never handed out, nor written to */
     struct buddy buddy; /* the free ones, but for those in `hot` */
@@ -50,6 +52,7 @@ struct frames {
     uint8_t *bytes; /* the RAM's, which stay where they are */
     uint8_t *state;
     uint16_t *note;
+    uint64_t first;
     uint64_t total;
     uint64_t data;
     uint64_t tables;
@@ -57,8 +60,9 @@ struct frames {
     struct frames *next;  /* in ram->spaces */
 };
 
-/* A RAM of `total` frames (at most 2^32). False if the host has no room. `frames` must stay where it is. */
-bool frames_init(struct frames *frames, uint64_t total);
+/* A RAM of `total` frames from number `first` on, the last of them below 2^32. False if the host has no room. `frames` must
+ * stay where it is. */
+bool frames_init(struct frames *frames, uint64_t first, uint64_t total);
 /* Has the RAM of `other` as well, and nothing in it yet. False if that has as many spaces as can be counted. */
 bool frames_join(struct frames *frames, struct frames *other);
 /* Leaves the RAM, which ends with the last space. Any other has given back all of its frames before. */
@@ -89,6 +93,12 @@ void frames_give_run(struct frames *frames, uint64_t first, uint64_t count);
 
 /* `count` frames of data that another space of the family has are this one's, too. */
 void frames_share_run(struct frames *frames, uint64_t first, uint64_t count);
+
+/* Whether there is such a frame. */
+static inline bool frames_have(const struct frames *frames, uint64_t frame)
+{
+    return frame - frames->first < frames->total;
+}
 
 /* Frames that can still be taken. */
 static inline uint64_t frames_free(const struct frames *frames)
@@ -129,7 +139,7 @@ static inline void frames_add_live(struct frames *frames, uint64_t frame, int mo
     frames->note[frame] = (uint16_t)(frames->note[frame] + more);
 }
 
-/* The bytes of `frame`, which must be below `total`. */
+/* The bytes of `frame`, which there must be. */
 static inline void *frames_at(const struct frames *frames, uint64_t frame)
 {
     return frames->bytes + (frame << ASPACE_PAGE_BITS);

@@ -61,7 +61,7 @@ static inline uint64_t *sim_table(const struct sim *sim, uint64_t frame)
 static inline bool sim_child(const struct sim *sim, uint64_t entry, uint64_t *ret)
 {
     *ret = arch_frame(sim->arch, entry);
-    return arch_is_table(sim->arch, entry) && *ret < sim->frames.total;
+    return arch_is_table(sim->arch, entry) && frames_have(&sim->frames, *ret);
 }
 
 /* The leaf entry of `page`, or NULL if there is no table for it. It is of *ret_level, and 0 only in level 1. */

@@ -244,20 +244,35 @@ static enum aspace_error check_ram(uint64_t ram, struct refusal *why)
     return why->code;
 }
 
-enum aspace_error sim_create(const char *arch, uint64_t ram, struct range bounds, struct refusal *why,
-                             struct backend **ret)
+static enum aspace_error check_ram_base(uint64_t ram_base, uint64_t ram, struct refusal *why)
+{
+    if (ram_base % ASPACE_PAGE_SIZE == 0 && ram_base <= RAM_MOST - ram)
+        return ASPACE_OK;
+    if (ram_base % ASPACE_PAGE_SIZE)
+        refuse(why, ASPACE_INVALID_PARAM, "ram_base 0x%" PRIx64 " is not a multiple of the page size 0x%" PRIx64,
+               ram_base, ASPACE_PAGE_SIZE);
+    else
+        refuse(why, ASPACE_INVALID_PARAM,
+               "ram_base 0x%" PRIx64 " plus ram 0x%" PRIx64 " passes 0x%" PRIx64 ", below which all simulated RAM lies",
+               ram_base, ram, RAM_MOST);
+    why->param = "ram_base";
+    return why->code;
+}
+
+enum aspace_error sim_create_at(const char *arch, uint64_t ram_base, uint64_t ram, struct range bounds,
+                                struct refusal *why, struct backend **ret)
 {
     const struct arch *tables = arch_find(arch);
     struct sim *sim;
 
     if (!tables)
         return refuse(why, ASPACE_UNSUPPORTED, "there is no architecture %s", arch);
-    if (check_bounds(tables, bounds, why) || check_ram(ram, why))
+    if (check_bounds(tables, bounds, why) || check_ram(ram, why) || check_ram_base(ram_base, ram, why))
         return why->code;
     sim = calloc(1, sizeof(*sim));
     if (!sim)
         return refuse_no_memory(why);
-    if (!frames_init(&sim->frames, page_of(ram))) {
+    if (!frames_init(&sim->frames, page_of(ram_base), page_of(ram))) {
         free(sim);
         refuse(why, ASPACE_NO_MEMORY, "the host cannot reserve 0x%" PRIx64 " bytes for the simulated RAM", ram);
         why->hint = "ask for less ram, or allow the host to overcommit (vm.overcommit_memory)";

@@ -5,14 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-void machine_open_arch(struct machine *m, const char *arch, uint64_t frames)
+void machine_open_at(struct machine *m, const char *arch, uint64_t first, uint64_t frames)
 {
     struct range half = sim_default_bounds(arch);
 
     memset(m, 0, sizeof(*m));
-    assert_int_equal(sim_create(arch, frames * ASPACE_PAGE_SIZE, half, &m->why, &m->backend), ASPACE_OK);
+    assert_int_equal(sim_create_at(arch, page_addr(first), page_addr(frames), half, &m->why, &m->backend), ASPACE_OK);
     m->sim = sim_of(m->backend);
     area_map_init(&m->map, half);
+}
+
+void machine_open_arch(struct machine *m, const char *arch, uint64_t frames)
+{
+    machine_open_at(m, arch, 0, frames);
 }
 
 void machine_open(struct machine *m, uint64_t frames)
@@ -247,10 +252,10 @@ void machine_expect_problem(struct machine *m, const char *part)
 /* ---- photographs ---- */
 
 struct machine_image {
-    uint64_t fresh;
+    uint64_t count; /* frames below fresh */
     uint64_t data;
     uint64_t tables;
-    uint8_t *state; /* of the frames below fresh */
+    uint8_t *state; /* of these */
     uint16_t *note;
     uint8_t *bytes; /* their contents */
 };
@@ -261,14 +266,15 @@ struct machine_image *machine_photograph(struct machine *m)
     struct machine_image *image = malloc(sizeof(*image));
 
     assert_non_null(image);
-    *image = (struct machine_image){.fresh = frames->ram->fresh, .data = frames->data, .tables = frames->tables};
-    image->state = malloc(image->fresh);
-    image->note = malloc(image->fresh * sizeof(*image->note));
-    image->bytes = malloc(image->fresh * ASPACE_PAGE_SIZE);
+    *image = (struct machine_image){
+        .count = frames->ram->fresh - frames->first, .data = frames->data, .tables = frames->tables};
+    image->state = malloc(image->count);
+    image->note = malloc(image->count * sizeof(*image->note));
+    image->bytes = malloc(image->count * ASPACE_PAGE_SIZE);
     assert_true(image->state && image->note && image->bytes);
-    memcpy(image->state, frames->state, image->fresh);
-    memcpy(image->note, frames->note, image->fresh * sizeof(*image->note));
-    memcpy(image->bytes, frames->bytes, image->fresh * ASPACE_PAGE_SIZE);
+    memcpy(image->state, frames->state + frames->first, image->count);
+    memcpy(image->note, frames->note + frames->first, image->count * sizeof(*image->note));
+    memcpy(image->bytes, frames_at(frames, frames->first), image->count * ASPACE_PAGE_SIZE);
     return image;
 }
 
@@ -280,15 +286,17 @@ void machine_expect_same(struct machine *m, struct machine_image *image)
     assert_int_equal(frames->data, image->data);
     assert_int_equal(frames->tables, image->tables);
     assert_int_equal(m->sim->logged, 0);
-    for (uint64_t f = 0; f < frames->ram->fresh; f++) {
-        if (f >= image->fresh || (image->state[f] & FRAME_KIND) == FRAME_FREE) {
+    for (uint64_t f = frames->first; f < frames->ram->fresh; f++) {
+        uint64_t i = f - frames->first;
+
+        if (i >= image->count || (image->state[i] & FRAME_KIND) == FRAME_FREE) {
             assert_int_equal(frames_kind(frames, f), FRAME_FREE);
             continue;
         }
-        assert_int_equal(frames_kind(frames, f), image->state[f] & FRAME_KIND);
+        assert_int_equal(frames_kind(frames, f), image->state[i] & FRAME_KIND);
         if (frames_kind(frames, f) == FRAME_TABLE)
-            assert_int_equal(frames_live(frames, f), image->note[f]);
-        assert_memory_equal(frames_at(frames, f), image->bytes + f * ASPACE_PAGE_SIZE, ASPACE_PAGE_SIZE);
+            assert_int_equal(frames_live(frames, f), image->note[i]);
+        assert_memory_equal(frames_at(frames, f), image->bytes + i * ASPACE_PAGE_SIZE, ASPACE_PAGE_SIZE);
     }
     machine_forget_image(image);
 }

@@ -34,6 +34,8 @@ struct machine {
 
 /* A machine of `frames` frames over the lower half, nothing mapped; of x86_64 unless told. */
 void machine_open(struct machine *m, uint64_t frames);
+/* RAM begins at frame `first`. */
+void machine_open_at(struct machine *m, const char *arch, uint64_t first, uint64_t frames);
 void machine_open_arch(struct machine *m, const char *arch, uint64_t frames);
 void machine_close(struct machine *m);
 

@@ -12,7 +12,8 @@ struct space *make_space(const char *arch, uint64_t frames)
     struct backend *backend;
     struct space *space;
 
-    assert_int_equal(sim_create(arch, page_addr(frames), options.bounds, &why, &backend), ASPACE_OK);
+    assert_int_equal(sim_create_at(arch, page_addr(SPACE_RAM_FIRST), page_addr(frames), options.bounds, &why, &backend),
+                     ASPACE_OK);
     assert_int_equal(space_create(&options, backend, &why, &space), ASPACE_OK);
     return space;
 }

@@ -21,6 +21,9 @@ extern const char *const space_archs[];
 
 extern struct refusal why;
 
+/* The physical page that their RAM begins with. */
+#define SPACE_RAM_FIRST UINT64_C(0x80001)
+
 /* A space "a" with so many frames of RAM. */
 struct space *make_space(const char *arch, uint64_t frames);
 /* A clone "b". */

@@ -71,7 +71,7 @@ static void new_ram_has_no_frame_in_use(void **state)
     struct frames f;
 
     (void)state;
-    assert_true(frames_init(&f, 7));
+    assert_true(frames_init(&f, 0, 7));
     assert_int_equal(f.total, 7);
     assert_int_equal(f.data, 0);
     assert_int_equal(f.tables, 0);
@@ -86,7 +86,7 @@ static void a_frame_is_zero_when_handed_out_even_after_dirty_use(void **state)
     struct frames f;
 
     (void)state;
-    assert_true(frames_init(&f, 1));
+    assert_true(frames_init(&f, 0, 1));
     for (unsigned i = 0; i < 8; i++) { /* every kind after every kind, and once more */
         uint64_t frame = take(&f, kinds[(i ^ i >> 1) & 1]);
 
@@ -104,7 +104,7 @@ static void a_table_with_live_entries_is_zero_when_handed_out_as_data(void **sta
     uint64_t frame;
 
     (void)state;
-    assert_true(frames_init(&f, 1));
+    assert_true(frames_init(&f, 0, 1));
     frame = take(&f, FRAME_TABLE);
     frames_add_live(&f, frame, 1);
     memset(frames_at(&f, frame), 0x5a, ASPACE_PAGE_SIZE);
@@ -118,7 +118,7 @@ static void a_free_frame_that_was_written_through_a_fixed_address_is_zero_when_h
     struct frames f;
 
     (void)state;
-    assert_true(frames_init(&f, 3));
+    assert_true(frames_init(&f, 0, 3));
     scribble(&f, 0); /* never handed out by now */
     assert_true(is_zero(&f, take(&f, FRAME_DATA)));
     frames_give(&f, 0);
@@ -136,7 +136,7 @@ static void no_frame_has_two_owners_and_the_one_after_the_last_is_refused(void *
     uint64_t none = 12345;
 
     (void)state;
-    assert_true(frames_init(&f, TOTAL));
+    assert_true(frames_init(&f, 0, TOTAL));
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < TOTAL; i++) {
             uint64_t frame = take(&f, i % 3 ? FRAME_DATA : FRAME_TABLE);
@@ -163,7 +163,7 @@ static void frames_are_counted_by_kind(void **state)
     uint64_t none;
 
     (void)state;
-    assert_true(frames_init(&f, 5));
+    assert_true(frames_init(&f, 0, 5));
     for (unsigned i = 0; i < 3; i++)
         data[i] = take(&f, FRAME_DATA);
     for (unsigned i = 0; i < 2; i++)
@@ -191,7 +191,7 @@ static void a_table_handed_out_again_starts_without_live_entries(void **state)
     uint64_t frame;
 
     (void)state;
-    assert_true(frames_init(&f, 1));
+    assert_true(frames_init(&f, 0, 1));
     frame = take(&f, FRAME_TABLE);
     frames_add_live(&f, frame, 17);
     frames_give(&f, frame);
@@ -205,7 +205,7 @@ static void frames_that_nobody_touches_cost_nothing(void **state)
     struct frames f;
 
     (void)state;
-    if (!frames_init(&f, UINT64_C(1) << 32))
+    if (!frames_init(&f, 0, UINT64_C(1) << 32))
         skip(); /* a host with a limit on address space */
     assert_true(is_zero(&f, take(&f, FRAME_DATA)));
     assert_true(is_zero(&f, f.total - 1));
@@ -239,7 +239,7 @@ static void a_host_without_room_is_refused_and_keeps_nothing(void **state)
     before = mappings();
     for (unsigned nth = 1; nth <= MMAPS; nth++) {
         refuse_nth = nth;
-        assert_false(frames_init(&f, total));
+        assert_false(frames_init(&f, 0, total));
         assert_int_equal(refuse_nth, 0);
         assert_in_range(mappings(), 0, before);
     }
@@ -254,7 +254,7 @@ static void a_run_is_aligned_and_in_one_piece(void **state)
     uint64_t run;
 
     (void)state;
-    assert_true(frames_init(&f, UINT64_C(3) << 18)); /* 3 GiB */
+    assert_true(frames_init(&f, 0, UINT64_C(3) << 18)); /* 3 GiB */
     odd = take(&f, FRAME_DATA);
     for (unsigned order = 0; order <= 18; order += 9) {
         assert_true(frames_take_run(&f, FRAME_DATA, order, &run));
@@ -275,7 +275,7 @@ static void single_frames_given_back_in_any_order_become_a_large_run_again(void 
     uint64_t run;
 
     (void)state;
-    assert_true(frames_init(&f, TOTAL));
+    assert_true(frames_init(&f, 0, TOTAL));
     for (unsigned i = 0; i < TOTAL; i++)
         take(&f, FRAME_DATA);
     for (unsigned i = 0; i < TOTAL; i++)
@@ -293,7 +293,7 @@ static void frames_in_bulk_are_as_many_as_there_are(void **state)
     unsigned calls = 0;
 
     (void)state;
-    assert_true(frames_init(&f, (1 << 18) + 100));
+    assert_true(frames_init(&f, 0, (1 << 18) + 100));
     for (uint64_t got; (got = frames_take_some(&f, FRAME_DATA, 512, &first)); count += got)
         calls++;
     assert_int_equal(count, (1 << 18) + 100);
@@ -321,7 +321,7 @@ static void the_host_has_its_memory_back_once_much_of_it_is_free(void **state)
     uint64_t first;
 
     (void)state;
-    assert_true(frames_init(&f, 1 << 14));
+    assert_true(frames_init(&f, 0, 1 << 14));
     assert_true(frames_take_run(&f, FRAME_DATA, 13, &first));
     for (uint64_t i = 0; i < 1 << 13; i++)
         scribble(&f, first + i);
@@ -338,7 +338,7 @@ static void what_was_written_to_a_free_frame_stays_when_the_host_has_its_memory_
     uint64_t first;
 
     (void)state;
-    assert_true(frames_init(&f, 1 << 14));
+    assert_true(frames_init(&f, 0, 1 << 14));
     assert_true(frames_take_run(&f, FRAME_DATA, 13, &first));
     for (uint64_t i = 0; i < 1 << 13; i++)
         scribble(&f, first + i);
@@ -360,7 +360,7 @@ static void a_shared_frame_is_free_once_its_last_space_gave_it_back(void **state
     uint64_t first;
 
     (void)state;
-    assert_true(frames_init(&a, 64));
+    assert_true(frames_init(&a, 0, 64));
     assert_false(frames_in_family(&a));
     assert_true(frames_join(&b, &a));
     assert_true(frames_join(&c, &b));
@@ -407,7 +407,7 @@ static void any_mixture_of_takes_gives_and_sharing_keeps_every_frame_with_its_ow
     (void)state;
     print_message("seed %u (ASPACE_SEED repeats it)\n", seed);
     memset(has, 0, sizeof(has));
-    assert_true(frames_init(&f[0], MODEL_TOTAL));
+    assert_true(frames_init(&f[0], 0, MODEL_TOTAL));
     for (unsigned s = 1; s < MODEL_SPACES; s++)
         assert_true(frames_join(&f[s], &f[0]));
     for (unsigned round = 0; round < 5000; round++) {
@@ -476,6 +476,46 @@ static void any_mixture_of_takes_gives_and_sharing_keeps_every_frame_with_its_ow
     }
 }
 
+static void frames_are_numbered_from_the_first_on_and_others_are_not_there(void **state)
+{
+    enum { TOTAL = 100 };
+    static const uint64_t firsts[] = {1, UINT64_C(0x80000), UINT64_C(0x80001), (UINT64_C(1) << 32) - TOTAL};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(firsts) / sizeof(*firsts); i++) {
+        uint64_t first = firsts[i];
+        bool taken[TOTAL] = {false};
+        struct frames f;
+        uint64_t run;
+
+        assert_true(frames_init(&f, first, TOTAL));
+        assert_false(frames_have(&f, first - 1));
+        assert_false(frames_have(&f, first + TOTAL));
+        assert_true(frames_take_run(&f, FRAME_DATA, 5, &run));
+        assert_true(frames_have(&f, run) && frames_have(&f, run + 31));
+        assert_int_equal(run % 32, 0);
+        frames_give_run(&f, run, 32);
+        for (unsigned n = 0; n < TOTAL; n++) {
+            uint64_t frame;
+
+            assert_true(frames_take(&f, FRAME_DATA, &frame));
+            assert_true(frames_have(&f, frame));
+            assert_false(taken[frame - first]);
+            assert_true(is_zero(&f, frame));
+            taken[frame - first] = true;
+            scribble(&f, frame);
+        }
+        assert_false(frames_take(&f, FRAME_DATA, &run));
+        frames_give_run(&f, first, TOTAL);
+        assert_int_equal(f.wrong_gives, 0);
+        frames_give(&f, first - 1);
+        frames_give_run(&f, first + TOTAL - 1, 2);
+        assert_int_equal(f.wrong_gives, 2);
+        assert_int_equal(frames_free(&f), TOTAL);
+        frames_fini(&f);
+    }
+}
+
 static void a_machine_on_a_host_without_room_is_refused_with_the_parameter_that_is_too_large(void **state)
 {
     (void)state;
@@ -498,6 +538,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_ram_has_no_frame_in_use),
+        cmocka_unit_test(frames_are_numbered_from_the_first_on_and_others_are_not_there),
         cmocka_unit_test(a_frame_is_zero_when_handed_out_even_after_dirty_use),
         cmocka_unit_test(a_table_with_live_entries_is_zero_when_handed_out_as_data),
         cmocka_unit_test(a_free_frame_that_was_written_through_a_fixed_address_is_zero_when_handed_out),

@@ -413,9 +413,12 @@ static uint64_t number_from(const char *name, uint64_t otherwise)
 
 static void run_model(struct model *m, const char *arch, uint64_t seed, uint64_t steps)
 {
+    static const uint64_t firsts[] = {0, UINT64_C(0x80000), UINT64_C(0x80001),
+                                      (UINT64_C(1) << 32) - FRAMES}; /* of RAM */
+
     memset(m, 0, sizeof(*m));
     m->random = seed * 2 + 1; /* not 0 */
-    machine_open_arch(&m->machine, arch, FRAMES);
+    machine_open_at(&m->machine, arch, firsts[seed / 2 % 4], FRAMES);
     for (uint64_t step = 0; step < steps; step++) {
         arm(m);
         switch (roll(m, 4)) {

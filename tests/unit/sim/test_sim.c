@@ -763,6 +763,56 @@ static void impossible_machines_are_refused(void **state)
     }
 }
 
+static void ram_begins_where_it_was_told_to(void **state)
+{
+    static const uint64_t bases[] = {UINT64_C(0x1000), UINT64_C(0x40000000), UINT64_C(0x80201000),
+                                     (UINT64_C(1) << 44) - 0x10000};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(bases); i++) {
+        struct area area = machine_eager(5, 2, RW);
+        struct area inside = machine_linear(100, 1, RW, 0);
+        struct area below = machine_linear(200, 1, RW, page_of(bases[i]) - 1);
+        struct machine m;
+        char bytes[4] = "";
+
+        machine_open_at(&m, "x86_64", page_of(bases[i]), 16);
+        machine_map(&m, area);
+        for (unsigned level = 0; level < 4; level++)
+            assert_in_range(machine_walk(&m, page_addr(5)).levels[level].table, bases[i], bases[i] + page_addr(15));
+        assert_in_range(machine_walk(&m, page_addr(5)).pa, bases[i], bases[i] + page_addr(15));
+        inside.attr.delta = page_of(machine_walk(&m, page_addr(6)).pa) - 100;
+        machine_map(&m, inside);
+        machine_map(&m, below);
+        machine_write(&m, &area, page_addr(6), "abc", 4);
+        machine_read(&m, &inside, page_addr(100), bytes, sizeof(bytes));
+        assert_string_equal(bytes, "abc");
+        assert_int_equal(machine_access(&m, &below, page_addr(200), ASPACE_ACCESS_READ, ASPACE_MODE_USER).pa,
+                         bases[i] - ASPACE_PAGE_SIZE);
+        assert_int_equal(machine_try_write(&m, &below, page_addr(200), "abc", 4), ASPACE_BAD_STATE);
+        machine_expect_sound(&m);
+        machine_unmap(&m, area, 5, 2);
+        machine_expect_sound(&m);
+        machine_close(&m);
+    }
+}
+
+static void ram_that_begins_at_an_impossible_place_is_refused(void **state)
+{
+    static const uint64_t bases[] = {1, 0x40000800, (UINT64_C(1) << 44) - 0xf000, UINT64_C(1) << 44, -ASPACE_PAGE_SIZE};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(bases); i++) {
+        struct backend *backend = NULL;
+        struct refusal why;
+
+        assert_int_equal(sim_create_at("x86_64", bases[i], page_addr(16), sim_default_bounds("x86_64"), &why, &backend),
+                         ASPACE_INVALID_PARAM);
+        assert_string_equal(why.param, "ram_base");
+        assert_null(backend);
+    }
+}
+
 static void the_least_machine_has_a_root_and_one_frame(void **state)
 {
     struct machine m;
@@ -821,6 +871,8 @@ int main(void)
         cmocka_unit_test(the_highest_page_of_the_upper_half_is_a_page_like_any_other),
         cmocka_unit_test(impossible_machines_are_refused),
         cmocka_unit_test(the_least_machine_has_a_root_and_one_frame),
+        cmocka_unit_test(ram_begins_where_it_was_told_to),
+        cmocka_unit_test(ram_that_begins_at_an_impossible_place_is_refused),
         cmocka_unit_test(the_default_range_of_x86_64_is_its_lower_half),
     };
 

@@ -406,7 +406,7 @@ static void random_transactions_do_what_an_array_of_pages_says(void **state)
     printf("ASPACE_SEED=%" PRIu64 " ASPACE_STEPS=%" PRIu64 "\n", seed, steps);
     fflush(stdout);
     m->random = seed * 2 + 1; /* not 0 */
-    machine_open(&m->machine, FRAMES);
+    machine_open_at(&m->machine, "x86_64", seed % 2 ? UINT64_C(0x80000) : 0, FRAMES);
     for (uint64_t step = 0; step < steps; step++) {
         switch (roll(m, 4)) {
         case 0:

@@ -340,7 +340,7 @@ static void spaces_that_are_no_family_are_compared_by_their_bytes(void **state)
 static void pages_at_fixed_addresses_are_passed_over(void **state)
 {
     struct map_request request = {
-        .attr = {.flags = RW, .backing = ASPACE_BACKING_LINEAR}, .range = {64, 74}, .pa_page = 50};
+        .attr = {.flags = RW, .backing = ASPACE_BACKING_LINEAR}, .range = {64, 74}, .pa_page = SPACE_RAM_FIRST + 50};
     struct space *a = make_space("x86_64", 400);
     struct area area;
     uint64_t at;
