@@ -230,6 +230,14 @@ class Editing(Live):
         self.assertGreaterEqual(int(other["start"], 16), 65536)
         self.assertIn(int(other["start"], 16), [row[0] for row in self.puppet.maps()])
 
+    def test_what_is_placed_leaves_room_for_our_own_pages_of_other_spaces(self):
+        for _ in range(80):
+            reply = self.call("area.map", size="64K", flags="r--")
+            self.assertGreaterEqual(int(reply["start"], 16), 4 << 20)
+        other = self.attach(self.puppet.pid)
+        self.peer.call("area.map", space=other, size="4K", flags="rw-")
+        self.call("space.clear")
+
     def test_an_overlap_is_refused_or_replaced(self):
         self.map(0, 4)
         self.puppet.say("put(%d, b'left')" % at(0))

@@ -471,6 +471,17 @@ enum aspace_error process_authorise(struct tracer *t, struct refusal *why)
     return check_bits(t, why) ? why->code : check_seccomp(t, why);
 }
 
+/* Opening its memory asks the kernel the same question as attaching does (ptrace(2), access mode checking), but for
+ * whether somebody traces it. */
+static bool may_trace(const struct tracer *t)
+{
+    int fd = tracer_open_file(t, "mem", O_RDONLY);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 enum aspace_error process_explain(struct tracer *t, pid_t tid, int error, struct refusal *why)
 {
     long tracer = process_status(t, tid, "TracerPid", 0);
@@ -481,5 +492,8 @@ enum aspace_error process_explain(struct tracer *t, pid_t tid, int error, struct
         return process_refuse_gone(t, why);
     if (tracer != 0)
         return refuse_traced(t, tracer, why);
-    return explain_denied(t, why);
+    if (!may_trace(t))
+        return explain_denied(t, why);
+    refuse(why, ASPACE_BUSY, SUBJECT " was traced by another process until just now", (int)t->pid);
+    return refuse_hint(why, "try again");
 }

@@ -30,7 +30,7 @@ uint64_t ptrace_lowest_page(void)
             addr = 0;
         fclose(file);
     }
-    return page_of((addr > 65536 ? addr : 65536) + ASPACE_PAGE_SIZE - 1);
+    return page_of((addr > TRACER_PLACES_END ? addr : TRACER_PLACES_END) + ASPACE_PAGE_SIZE - 1);
 }
 
 const char *ptrace_arch(void)

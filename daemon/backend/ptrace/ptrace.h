@@ -14,7 +14,8 @@ struct ptrace_options {
 /* The user half of the address space, in pages. The vsyscall page lies above it and is not shown. */
 struct range ptrace_bounds(void);
 
-/* The lowest page that the kernel gives to unprivileged processes (vm.mmap_min_addr), at least 64 KiB. */
+/* The lowest page to place something at: above what the kernel gives to unprivileged processes (vm.mmap_min_addr), and
+ * where tracers have their own pages, which every edit needs. */
 uint64_t ptrace_lowest_page(void);
 
 /* The machine's, as space.info tells it: "x86_64". */

@@ -402,8 +402,7 @@ struct meaning {
 static const struct meaning meanings[] = {
     {ENOMEM, ASPACE_NO_MEMORY,
      "the target may be at vm.max_map_count mappings (a cut makes one more), at its RLIMIT_AS or RLIMIT_DATA, or out "
-     "of "
-     "memory"},
+     "of memory; or it has just unmapped a part of the range itself: then read the areas again"},
     {EEXIST, ASPACE_ALREADY_EXISTS, "the target has mapped something there itself: read the areas again"},
     {EPERM, ASPACE_DENIED, "the mapping is sealed (mseal), or the address lies below vm.mmap_min_addr"},
     {EACCES, ASPACE_DENIED,

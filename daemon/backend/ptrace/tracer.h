@@ -122,6 +122,9 @@ void tracer_each_stack(struct tracer *t, tracer_stack_fn *each, void *arg);
 /* The pages of ours in the target, trampoline and data; empty if there are none yet. They exist from the first
  * transaction on, and they are areas in /proc/PID/maps. Any time. */
 struct range tracer_own_pages(const struct tracer *t);
+
+/* They lie below this address: below where programs are linked, above what the kernel keeps unmapped (vm.mmap_min_addr). */
+#define TRACER_PLACES_END UINT64_C(0x400000)
 /* Whether the mapping that starts at `start` is code or data of any tracer's trampoline, by where it is and by its magic. */
 bool tracer_is_trampoline(struct tracer *t, uint64_t start);
 

@@ -14,8 +14,7 @@
 
 #include "ptrace/internal.h"
 
-/* Below where programs are linked, above what the kernel keeps unmapped (vm.mmap_min_addr). */
-#define PLACE_HIGHEST UINT64_C(0x3f0000)
+#define PLACE_HIGHEST (TRACER_PLACES_END - PLACE_STEP)
 #define PLACE_LOWEST  UINT64_C(0x20000)
 #define PLACE_STEP    UINT64_C(0x10000)
 
@@ -211,7 +210,10 @@ static enum aspace_error install(struct tracer *t, struct refusal *why)
         if (map.result != -EEXIST && map.result != -EPERM) /* EPERM: below vm.mmap_min_addr */
             return refuse_map(t, map.result, why);
     }
-    return refuse_map(t, -ENOMEM, why);
+    refuse(why, ASPACE_NO_MEMORY, "process %d has something everywhere below 4 MiB, where our own pages go",
+           (int)t->pid);
+    why->hint = "28 KiB are needed at a multiple of 64 KiB: let it unmap something there";
+    return why->code;
 }
 
 enum aspace_error trampoline_ready(struct tracer *t, struct refusal *why)
