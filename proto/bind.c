@@ -81,6 +81,32 @@ static enum aspace_error refuse_param(const struct param_spec *spec, const struc
     return why->code;
 }
 
+/* A name that the table does not have, or what fits of it. */
+static void name_other_param(const struct json_doc *doc, uint32_t name, struct refusal *why)
+{
+    const struct json_token *t = &doc->tokens[name];
+    size_t most = sizeof(why->other_param) - 1;
+    size_t size;
+
+    if (json_unescape(doc, name, why->other_param, sizeof(why->other_param), &size))
+        return;
+    size = t->escaped ? 0 : t->end - t->start < most ? t->end - t->start : most;
+    while (size && ((unsigned char)doc->text[t->start + size] & 0xc0) == 0x80)
+        size--; /* not within a character */
+    memcpy(why->other_param, doc->text + t->start, size);
+    why->other_param[size] = '\0';
+}
+
+static enum aspace_error refuse_other_param(const struct method *method, const struct json_doc *doc, uint32_t name,
+                                            struct refusal *why)
+{
+    char quoted[QUOTE_MAX];
+
+    refuse(why, ASPACE_INVALID_PARAMS, "%s has no parameter %s", method->name, quote(doc, name, quoted));
+    name_other_param(doc, name, why);
+    return why->code;
+}
+
 /* ---- Values ---- */
 
 static size_t span(const struct json_token *t)
@@ -311,14 +337,12 @@ static enum aspace_error bind_by_name(struct params *p, struct taken taken, uint
 {
     const struct json_doc *doc = p->doc;
     uint32_t end = doc->tokens[object].next;
-    char quoted[QUOTE_MAX];
 
     for (uint32_t at = object + 1; at < end; at = doc->tokens[at + 1].next) {
         const struct param_spec *spec = find_param(taken, doc, at);
 
         if (!spec)
-            return refuse(why, ASPACE_INVALID_PARAMS, "%s has no parameter %s", taken.method->name,
-                          quote(doc, at, quoted));
+            return refuse_other_param(taken.method, doc, at, why);
         if (params_has(p, spec->id)) {
             refuse(why, ASPACE_INVALID_PARAMS, "%s is given twice", param_names[spec->id]);
             why->param = param_names[spec->id];

@@ -196,8 +196,8 @@ void rpc_begin_error(struct json_writer *w, const struct rpc_request *request, c
     json_begin_object(w);
     write_text(w, "name", aspace_error_name(why->code));
     write_text(w, "errno", errno_name(aspace_error_errno(why->code)));
-    if (why->param)
-        write_text(w, "param", why->param);
+    if (why->param || why->other_param[0])
+        write_text(w, "param", why->param ? why->param : why->other_param);
     if (why->hint)
         write_text(w, "hint", why->hint);
 }

@@ -155,6 +155,7 @@ int main(int argc, char **argv)
 {
     struct session session = {.timeout_ms = ASPACE_FOREVER};
     struct command_line line = {0};
+    bool asked;
     int status;
 
     fill_standard_streams();
@@ -167,7 +168,8 @@ int main(int argc, char **argv)
     status = read_command_line(argc, argv, &session, &line);
     if (!status)
         status = run_line(&session, &line);
+    asked = session.client != NULL;
     session_close(&session);
     free(line.words);
-    return finish_output(status);
+    return finish_output(status, asked);
 }

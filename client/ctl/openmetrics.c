@@ -109,6 +109,7 @@ void print_openmetrics(const cJSON *stats)
     gauges(member(stats, "frames"), "frames", "kind", "Simulated frames.");
     gauge(queues, "spaces", "queues_spaces", "Spaces with requests that run or wait beside the loop.");
     gauge(queues, "requests", "queues_requests", "Requests that run or wait beside the loop.");
+    gauge(queues, "waiting", "queues_waiting", "Requests of daemon.wait that are waiting.");
     counter(audit, "lines", "audit_lines", "Lines written to the audit log.");
     counter(audit, "lost", "audit_lost", "Lines that the audit log could not take.");
     puts("# EOF");

@@ -187,10 +187,11 @@ void print_result(const struct aspace_reply *reply)
     puts(aspace_reply_result(reply));
 }
 
-int finish_output(int status)
+int finish_output(int status, bool asked)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    complain("cannot write to standard output: %s", strerror(errno));
+    complain("cannot write to standard output: %s%s", strerror(errno),
+             status || !asked ? "" : "; but the daemon has done what it was asked");
     return status ? status : STATUS_REFUSED;
 }

@@ -51,7 +51,8 @@ int tell_refusal(const struct aspace_reply *reply);
 /* Prints the result as it came, with a newline. */
 void print_result(const struct aspace_reply *reply);
 
-/* Flushes standard output. `status`, or STATUS_REFUSED, told, if what was printed did not get out. */
-int finish_output(int status);
+/* Flushes standard output. `status`, or STATUS_REFUSED, told, if what was printed did not get out. `asked`: the daemon was; then
+ * it is told, too, whether it has done it. */
+int finish_output(int status, bool asked);
 
 #endif

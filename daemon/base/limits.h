@@ -14,6 +14,9 @@
     X(pending, UINT64_C(4) << 20, 4096, UINT64_C(1) << 32,                                                             \
       "bytes of unsent replies and messages being answered past which a connection is not read from")                  \
     X(inflight, 256, 1, 1 << 16, "messages of one connection being answered, past which it is not read from")          \
+    X(user_inflight, 65536, 1, 1 << 24, "messages of one user being answered, past which none of its is read")         \
+    X(user_pending, UINT64_C(1) << 30, 4096, UINT64_C(1) << 40,                                                        \
+      "bytes of messages of one user being answered, past which none of its is read")                                  \
     X(reply, UINT64_C(64) << 20, 4096, UINT64_C(1) << 32,                                                              \
       "bytes of replies to one batch past which its other requests are refused")                                       \
     X(unsent, UINT64_C(256) << 20, 65536, UINT64_C(1) << 40,                                                           \
@@ -24,6 +27,7 @@
     X(user_spaces, 1 << 20, 1, 1 << 20, "spaces at once that one user has made")                                       \
     X(user_ram, UINT64_C(1) << 44, 8192, UINT64_C(1) << 44, "bytes of simulated RAM of all spaces of one user")        \
     X(areas, UINT64_C(4) << 20, 1, UINT64_C(1) << 32, "areas of one space")                                            \
+    X(user_areas, UINT64_C(1) << 52, 1, UINT64_C(1) << 52, "areas of all spaces of one user")                          \
     X(faults, 64, 1, 4096, "injected faults of one space")                                                             \
     X(snapshots, 64, 1, 4096, "snapshots of one space")                                                                \
     X(ram, UINT64_C(1) << 40, 8192, UINT64_C(1) << 44, "bytes of simulated RAM of one space")                          \

@@ -18,7 +18,8 @@ struct refusal {
     uint64_t hole_size;
     bool has_operation; /* of a list, the one that was refused, from 0 */
     uint32_t operation;
-    char message[320]; /* one plain sentence with the offending values in it; last, as it need not be cleared */
+    char message[320];    /* one plain sentence with the offending values in it; from here on nothing need be cleared */
+    char other_param[64]; /* a parameter that the method table does not have, by its first bytes; else "" */
 };
 
 /* Sets *r afresh to `code` and the formatted message (cut at its array's size) and returns `code`, so that a caller

@@ -116,8 +116,11 @@ void plan_join(struct plan *plan)
 
 enum aspace_error plan_reserve(struct plan *plan, size_t max_areas, struct refusal *why)
 {
-    if (plan->map->count - plan->taken + plan->count > max_areas && plan->count > plan->taken)
-        return refuse(why, ASPACE_NO_MEMORY, "the space would pass its limit of %zu areas", max_areas);
+    if (plan->map->count - plan->taken + plan->count > max_areas && plan->count > plan->taken) {
+        refuse(why, ASPACE_NO_MEMORY, "the space would pass its limit of %zu areas", max_areas);
+        why->hint = "unmap or merge some, or start the daemon with a larger --max-areas or --max-user-areas";
+        return why->code;
+    }
     if (area_map_reserve(plan->map, plan->count))
         return refuse_no_memory(why);
     return ASPACE_OK;

@@ -44,6 +44,7 @@ struct space {
     bool away;                    /* another thread has it: the loop's thread looks at `summary` alone */
     struct space_summary summary; /* as it was when it went away */
     uint32_t owner;               /* the user who made it */
+    size_t promised;              /* areas that the request which runs on it may add to its owner's (rpc's) */
     void *lane;                   /* the thread that it lives on (rpc's); NULL: any */
     struct job *waits;            /* requests that wait for it to change (rpc's) */
     struct space **snapshots; /* its own, in the order in which they were taken; their generation is this one's then */

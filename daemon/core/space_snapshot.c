@@ -155,6 +155,8 @@ enum aspace_error space_restore(struct space *space, const char *name, struct re
         return refuse(why, ASPACE_UNSUPPORTED, "the %s backend has no snapshots", backend->ops->name);
     if (space_find_snapshot(space, name, why, &snapshot))
         return why->code;
+    if (snapshot->set.map.count > space->set.max_areas && snapshot->set.map.count > space->set.map.count)
+        return refuse(why, ASPACE_NO_MEMORY, "the space would pass its limit of %zu areas", space->set.max_areas);
     area_map_init(&map, space->set.map.bounds);
     if (copy_areas(space, snapshot, &map, why) || backend->ops->restore(backend, snapshot->backend, why)) {
         area_map_clear(&map);

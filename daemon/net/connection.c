@@ -18,7 +18,7 @@
 #define DESCRIPTORS_KEPT 16
 /* How long a connection that we end waits for its peer to take the last reply and close. */
 #define LINGER_MS 2000
-/* How often a half-closed connection that waits for an answer is looked at. */
+/* How often a connection that is not read from is looked at. */
 #define HANG_UP_MS 1000
 
 static void pump(struct connection *c);
@@ -41,8 +41,8 @@ static void forget(struct connection *c)
         json_writer_free(&c->net->replies);
     }
     c->net->service->connections_open--;
-    if (c->counted)
-        users_leave(&c->net->users, c->peer.who.uid);
+    if (c->user)
+        users_leave(c->user);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -316,11 +316,23 @@ static void refuse_long(struct connection *c)
     refuse_bytes(c, ASPACE_INVALID_REQUEST, message, NULL);
 }
 
+/* Its user has too much in flight; when that has become less, it gets a turn. */
+static bool is_held(struct connection *c)
+{
+    const struct limits *limits = &c->net->service->limits;
+
+    if (!c->user ||
+        (c->user->load.in_flight < limits->user_inflight && c->user->load.in_flight_bytes <= limits->user_pending))
+        return false;
+    c->user->held = true;
+    return true;
+}
+
 static bool is_full(struct connection *c)
 {
     const struct limits *limits = &c->net->service->limits;
 
-    return is_choked(c) || unsent(c) + c->peer.in_flight_bytes > limits->pending ||
+    return is_held(c) || is_choked(c) || unsent(c) + c->peer.in_flight_bytes > limits->pending ||
            c->peer.in_flight >= limits->inflight;
 }
 
@@ -435,7 +447,7 @@ static void check_unsent(struct connection *c)
     connection_close(c);
 }
 
-/* It has ended its side and waits for answers. Should it end the other one too, nothing shows it but this. */
+/* It is not read from: should it go, nothing shows it but this. */
 static void await_hang_up(struct connection *c)
 {
     if (has_hung_up(c))
@@ -467,9 +479,18 @@ static void pump(struct connection *c)
     give_back_buffer(c);
     if (is_over(c))
         end(c);
-    else if (c->finishing && c->in.eof && !c->closing)
-        await_hang_up(c);
     set_reading(c, c->discard || (may_take_more(c) && !c->in.eof));
+    if (c->ending || c->closing)
+        return;
+    if (c->reading)
+        uv_timer_stop(&c->linger);
+    else
+        await_hang_up(c);
+}
+
+void connection_wake(struct connection *c)
+{
+    schedule(c);
 }
 
 void connection_turn(struct connection *c)
@@ -536,10 +557,10 @@ static void admit(struct connection *c)
         refuse_bytes(c, ASPACE_BUSY, "the limit on connections is reached (--max-connections)", NULL);
     } else if (is_crowded(c)) {
         refuse_bytes(c, ASPACE_BUSY, "the daemon has no descriptors left", "close connections, or raise its ulimit -n");
-    } else if (!users_enter(&c->net->users, c->peer.who.uid, service->limits.user_connections)) {
+    } else if (!(c->user = users_enter(&c->net->users, c->peer.who.uid, service->limits.user_connections))) {
         refuse_bytes(c, ASPACE_BUSY, "the limit on connections of one user is reached (--max-user-connections)", NULL);
     } else {
-        c->counted = true;
+        c->peer.user = &c->user->load;
         service->connections_accepted++;
         pump(c);
         return;

@@ -32,7 +32,7 @@ struct connection {
     bool choked; /* past the high water of unsent bytes, and not yet under the low one */
     bool due;    /* in the net's list */
     struct connection *next_due;
-    bool counted; /* among its user's */
+    struct user *user; /* among whose it counts, or NULL */
     unsigned open_handles;
 };
 
@@ -44,6 +44,9 @@ void connection_finish(struct connection *connection);
 
 /* Moves on what has come for it since its last turn: later answers, notifications. */
 void connection_turn(struct connection *connection);
+
+/* It gets a turn. */
+void connection_wake(struct connection *connection);
 
 /* Closes at once. Idempotent; the memory goes when libuv is done with it. */
 void connection_close(struct connection *connection);

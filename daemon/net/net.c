@@ -40,6 +40,19 @@ static void on_check(uv_check_t *check)
     take_turns(check->data);
 }
 
+/* Those of its connections that were held back for it may go on. */
+static void on_less(struct user *user)
+{
+    const struct net *net = user->users->data;
+
+    if (!user->held)
+        return;
+    user->held = false;
+    for (struct connection *c = net->connections; c; c = c->next)
+        if (c->user == user)
+            connection_wake(c);
+}
+
 static void start_turns(struct net *net, uv_loop_t *loop)
 {
     uv_prepare_init(loop, &net->before_poll);
@@ -65,6 +78,7 @@ int net_start(struct net *net, uv_loop_t *loop, struct service *service, int fd)
 
     net->service = service;
     net->connections = NULL;
+    net->users = (struct users){.less = on_less, .data = net};
     net->stopping = false;
     net->crowded = false;
     net->descriptors = getrlimit(RLIMIT_NOFILE, &limit) ? UINT64_MAX : limit.rlim_cur;

@@ -1,53 +1,59 @@
-/* How many connections each user has. */
+/* What each user has of connections and of messages in flight. */
 #include "net/users.h"
 
 #include <stdlib.h>
 
-static struct user *find(struct users *users, uint32_t uid)
+static void drop_if_idle(struct user *user)
 {
-    for (size_t i = 0; i < users->count; i++)
-        if (users->list[i].uid == uid)
-            return &users->list[i];
-    return NULL;
+    struct user **link = &user->users->first;
+
+    if (user->connections || user->load.in_flight)
+        return;
+    while (*link != user)
+        link = &(*link)->next;
+    *link = user->next;
+    free(user);
+}
+
+static void on_less(struct peer_user *load)
+{
+    struct user *user = (struct user *)load;
+
+    if (user->users->less)
+        user->users->less(user);
+    drop_if_idle(user);
 }
 
 static struct user *add(struct users *users, uint32_t uid)
 {
-    size_t capacity = users->capacity ? 2 * users->capacity : 8;
-    struct user *list;
+    struct user *user = calloc(1, sizeof(*user));
 
-    if (users->count == users->capacity) {
-        list = realloc(users->list, capacity * sizeof(*list));
-        if (!list)
-            return NULL;
-        users->list = list;
-        users->capacity = capacity;
-    }
-    users->list[users->count] = (struct user){.uid = uid};
-    return &users->list[users->count++];
+    if (!user)
+        return NULL;
+    user->load.less = on_less;
+    user->users = users;
+    user->uid = uid;
+    user->next = users->first;
+    users->first = user;
+    return user;
 }
 
-bool users_enter(struct users *users, uint32_t uid, uint64_t most)
+struct user *users_enter(struct users *users, uint32_t uid, uint64_t most)
 {
-    struct user *user = find(users, uid);
+    struct user *user = users->first;
 
+    while (user && user->uid != uid)
+        user = user->next;
     if (!user)
         user = add(users, uid);
     if (!user || user->connections >= most)
-        return false;
+        return NULL;
     user->connections++;
-    return true;
+    return user;
 }
 
-void users_leave(struct users *users, uint32_t uid)
+void users_leave(struct user *user)
 {
-    struct user *user = find(users, uid);
-
-    if (!user || --user->connections)
-        return;
-    *user = users->list[--users->count];
-    if (users->count)
-        return;
-    free(users->list);
-    *users = (struct users){0};
+    user->connections--;
+    drop_if_idle(user);
 }

@@ -1,27 +1,32 @@
-/* How many connections each user has. Few users are connected at once, so a list does. */
+/* What each user has of connections and of messages in flight. Few users are connected at once, so a list does. */
 #ifndef NET_USERS_H
 #define NET_USERS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "rpc/peer.h"
 
+struct users;
+
+/* There is one as long as it has a connection or something in flight. */
 struct user {
+    struct peer_user load; /* first */
+    struct users *users;
+    struct user *next;
     uint32_t uid;
-    uint64_t connections; /* never 0 */
+    uint64_t connections;
+    bool held; /* connections are not read from, as too much is in flight; the owner's */
 };
 
 /* Start from {0}. */
 struct users {
-    struct user *list;
-    size_t count;
-    size_t capacity;
+    struct user *first;
+    void (*less)(struct user *user); /* something of it that was in flight has ended; NULL: nobody asks */
+    void *data;                      /* the owner's */
 };
 
-/* One connection more for the user: false if that passes `most`, or without memory; then nothing is counted. */
-bool users_enter(struct users *users, uint32_t uid, uint64_t most);
+/* One connection more for the user: NULL if that passes `most`, or without memory; then nothing is counted. */
+struct user *users_enter(struct users *users, uint32_t uid, uint64_t most);
 
-/* One connection less; the list's memory goes with the last. */
-void users_leave(struct users *users, uint32_t uid);
+/* One connection less. */
+void users_leave(struct user *user);
 
 #endif

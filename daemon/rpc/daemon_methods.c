@@ -6,6 +6,7 @@
 #include "rpc/actor.h"
 #include "rpc/audit.h"
 #include "rpc/call.h"
+#include "rpc/wait.h"
 
 enum aspace_error rpc_discover(struct call *call)
 {
@@ -174,6 +175,7 @@ static void write_queues(struct json_writer *w, const struct service *service)
     json_begin_object(w);
     write_count(w, "spaces", service->actors.count);
     write_count(w, "requests", actors_depth(&service->actors));
+    write_count(w, "waiting", waits_count(service));
     json_end_object(w);
 }
 

@@ -33,6 +33,11 @@ struct exchange *exchange_new(struct service *service, struct peer *peer, const 
     peer->exchanges = x;
     peer->in_flight++;
     peer->in_flight_bytes += size;
+    x->user = peer->user;
+    if (x->user) {
+        x->user->in_flight++;
+        x->user->in_flight_bytes += size;
+    }
     return x;
 }
 
@@ -125,12 +130,22 @@ static void answer(struct exchange *x)
     json_writer_free(&joined);
 }
 
+static void leave_user(struct exchange *x)
+{
+    if (!x->user)
+        return;
+    x->user->in_flight--;
+    x->user->in_flight_bytes -= x->size;
+    x->user->less(x->user);
+}
+
 static void end(struct exchange *x)
 {
     if (x->peer) {
         leave_peer(x);
         answer(x);
     }
+    leave_user(x);
     for (struct job *job = x->first, *next; job; job = next) {
         next = job->next;
         json_writer_free(&job->out);

@@ -8,7 +8,8 @@
 
 struct exchange {
     struct service *service;
-    struct peer *peer; /* NULL: it has left */
+    struct peer *peer;      /* NULL: it has left */
+    struct peer_user *user; /* whose it was also then; or NULL */
     struct exchange *next;
     struct exchange **link;
     char *text;

@@ -20,6 +20,13 @@ struct identity {
     bool is_guest;   /* neither root nor the daemon's own user */
 };
 
+/* What all connections of one user have in flight, and messages of those that have left. */
+struct peer_user {
+    size_t in_flight;
+    size_t in_flight_bytes;
+    void (*less)(struct peer_user *user); /* it has become less; may free it */
+};
+
 struct peer {
     /* The answer to a message that was answered later: one JSON text, size 0 for none, `text` NULL when there was no
      * memory for it. The text is only borrowed. */
@@ -32,6 +39,7 @@ struct peer {
     struct exchange *exchanges; /* messages being answered later */
     size_t in_flight;           /* how many */
     size_t in_flight_bytes;     /* and of what size */
+    struct peer_user *user;     /* they count there too; or NULL */
 };
 
 /* The peer goes: what is in flight still ends properly, and nobody is told. */

@@ -7,6 +7,10 @@
 /* Busy if the caller's user may not make another space. Places kept for spaces that are being made count as theirs. */
 enum aspace_error quota_check_space(struct call *call);
 
+/* Before a request that edits call->space: how many areas that may hold, now that its owner has others, and how many of the
+ * owner's the request may take meanwhile. NoMemory if what it makes is too much at once. */
+enum aspace_error quota_promise_areas(struct call *call);
+
 /* NoMemory if `ram` bytes more would be too much for the caller's user. */
 enum aspace_error quota_check_ram(struct call *call, uint64_t ram);
 

@@ -166,6 +166,8 @@ enum aspace_error request_start(struct call *call)
         return call->why.code; /* a live space's is known when it is synced */
     if (traits & METHOD_MUTATES && !json_writer_reserve(call->out, CALL_RESULT_MAX))
         return refuse_no_memory(&call->why);
+    if (traits & METHOD_MUTATES && call->space && quota_promise_areas(call))
+        return call->why.code;
     if (traits & METHOD_MAKES_SPACE) {
         if (quota_check_space(call))
             return call->why.code;
@@ -297,6 +299,8 @@ void request_finish(struct call *call)
     } else if (call->reserved) {
         registry_unreserve(&call->service->registry);
     }
+    if (call->space)
+        call->space->promised = 0;
     count(call);
     if (call->service->audit)
         audit_call(call);

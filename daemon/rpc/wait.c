@@ -233,6 +233,15 @@ void wait_give_up(struct job *job)
     answer(job);
 }
 
+size_t waits_count(const struct service *service)
+{
+    size_t count = 0;
+
+    for (const struct job *job = service->waits; job; job = job->wait.next_of_all)
+        count++;
+    return count;
+}
+
 void service_end_waits(struct service *service)
 {
     service->ending = true;

@@ -5,6 +5,7 @@
 #define RPC_WAIT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct call;
@@ -33,5 +34,8 @@ void waits_detach(struct call *call);
 void waits_gone(struct call *call);
 /* The peer of a parked job has left: it ends. */
 void wait_give_up(struct job *job);
+
+/* How many are parked. */
+size_t waits_count(const struct service *service);
 
 #endif

@@ -416,6 +416,17 @@ class Refusals(CtlCase):
                 self.assertNotEqual(result.returncode, DONE)
                 self.assertTrue(result.stderr.startswith("aspacectl: "), result)
 
+    def test_an_edit_whose_output_cannot_be_written_is_said_to_be_made(self):
+        name = self.create()["name"]
+        for arguments, made in ((("map", name, "0x1000", "4K", "rw-"), True), (("help",), False)):
+            with self.subTest(arguments=arguments), open("/dev/full", "w", encoding="ascii") as full:
+                result = subprocess.run([ASPACECTL, "--socket", self.daemon.path, *arguments], stdout=full,
+                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=PATIENCE,
+                                        encoding="utf-8")
+                self.assertEqual(result.returncode, REFUSED)
+                self.assertEqual("the daemon has done what it was asked" in result.stderr, made, result.stderr)
+        self.assertIn("0x1000", self.good("areas", name))
+
     def test_batch_output_that_cannot_be_written_is_an_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:
             result = subprocess.run([ASPACECTL, "--socket", self.daemon.path, "batch"], stdout=full,

@@ -256,6 +256,81 @@ class Others(harness.Case):
             owner.call("space.destroy", space="a")
             owner.call("space.create", name="c")
 
+    def test_one_users_areas_do_not_take_anothers(self):
+        daemon = self.daemon("--allow-uid", GUEST, "--max-user-areas", 5)
+        with harness.Peer(daemon.path) as owner:
+            def mapped(space, page):
+                reply = owner.ask("area.map", {"space": space, "start": page << 13, "size": 4096, "flags": "rw-"})
+                if "error" in reply:
+                    self.assertError(reply["error"], harness.NO_MEMORY)
+                    self.assertIn("--max-user-areas", reply["error"]["data"]["hint"])
+                return "result" in reply
+
+            def areas():
+                return sum(space["areas"] for space in owner.call("space.list")["spaces"] if space["name"] in "abc")
+
+            for name in "ab":
+                owner.call("space.create", name=name)
+            self.assertEqual([mapped("a", page) for page in (1, 2, 3)], [True] * 3)
+            self.assertEqual([mapped("b", page) for page in (1, 2, 3)], [True, True, False])
+            self.assertEqual(mapped("a", 4), False)
+            owner.call("area.map", space="a", start=1 << 13, size=4096, flags="r--", overlap="replace")
+            self.assertError(owner.ask("space.clone", {"space": "a", "name": "c"})["error"], harness.NO_MEMORY)
+            ops = [{"method": "area.map", "params": {"start": page << 13, "size": 4096, "flags": "rw-"}} for page in (5, 6)]
+            owner.call("area.unmap", space="b", start=1 << 13, size=4096)
+            self.assertError(owner.ask("space.apply", {"space": "b", "ops": ops})["error"], harness.NO_MEMORY)
+            self.assertEqual(areas(), 4)
+            self.assertIn("result", self.ask(daemon, "space.create", GUEST, name="theirs"))
+            for page in range(5):
+                self.assertIn("result", self.ask(daemon, "area.map", GUEST, space="theirs", start=page << 13, size=4096,
+                                                 flags="rw-"))
+            owner.call("space.snapshot", space="a", name="three")
+            owner.call("area.unmap", space="a", start=0, size="1M")
+            self.assertEqual([mapped("b", page) for page in (3, 4, 5, 6)], [True] * 4)
+            self.assertError(owner.ask("space.restore", {"space": "a", "name": "three"})["error"], harness.NO_MEMORY)
+            owner.call("area.unmap", space="b", start=3 << 13, size="1M")
+            owner.call("space.restore", space="a", name="three")
+            self.assertEqual(areas(), 4)
+
+    def test_one_users_requests_do_not_take_anothers(self):
+        daemon = self.daemon("--allow-uid", GUEST, "--max-user-inflight", 3)
+        self.check_held(daemon, {"gone": True})
+
+    def test_one_users_bytes_do_not_take_anothers(self):
+        daemon = self.daemon("--allow-uid", GUEST, "--max-user-pending", 4096)
+        self.check_held(daemon, {"area": "0x" + "0" * 1500 + "1000"})
+
+    def check_held(self, daemon, wait):
+        """Three waits on three connections are all that there may be: a fourth connection is not read from until one of
+        them ends, here because its peer has left."""
+        with harness.Peer(daemon.path) as owner:
+            owner.call("space.create", name="s")
+        waiting = [harness.Peer(daemon.path) for _ in range(3)]
+        for number, peer in enumerate(waiting):
+            peer.send(request("daemon.wait", space="s", **wait))
+            self.eventually(lambda: self.in_flight(daemon) > number, "it waits")
+        with harness.Peer(daemon.path) as late:
+            late.send(request("daemon.ping"))
+            self.assertTrue(late.quiet(0.3))
+            self.assertPong(self.ask(daemon, "daemon.ping", GUEST))
+            waiting.pop().close()
+            self.assertPong(late.reply())
+        for peer in waiting:
+            peer.close()
+
+    def in_flight(self, daemon):
+        return self.ask(daemon, "daemon.stats", GUEST)["result"]["queues"]["waiting"]
+
+    def test_a_peer_that_leaves_while_it_is_not_read_from_is_forgotten(self):
+        daemon = self.daemon("--max-inflight", 2)
+        with harness.Peer(daemon.path) as other:
+            other.call("space.create", name="s")
+            gone = harness.Peer(daemon.path)
+            gone.send(request("daemon.wait", space="s", gone=True) * 3)
+            self.eventually(lambda: other.call("daemon.stats")["queues"]["waiting"] == 2, "two of the three are waiting")
+            gone.close()
+            self.eventually(lambda: other.call("daemon.stats")["connections"]["open"] == 1, "the daemon sees it leave")
+
     def test_one_users_ram_does_not_take_anothers(self):
         daemon = self.daemon("--allow-uid", GUEST, "--max-user-ram", "64M")
         with harness.Peer(daemon.path) as owner:

@@ -631,7 +631,13 @@ class Parameters(harness.DaemonCase):
             with self.subTest(method=method):
                 error = self.refused(INVALID_PARAMS, method, dict(params, space=self.space, sise=1))
                 self.assertIn("sise", error["message"])
-        self.refused(INVALID_PARAMS, "daemon.ping", {"a": 1})
+                self.assertEqual(error["data"]["param"], "sise")
+        self.assertEqual(self.refused(INVALID_PARAMS, "daemon.ping", {"a": 1})["data"]["param"], "a")
+        self.assertEqual(self.refused(INVALID_PARAMS, "daemon.ping", {"\u00e9\"\n": 1})["data"]["param"], "\u00e9\"\n")
+        self.assertEqual(self.refused(INVALID_PARAMS, "daemon.ping", {"a" * 100: 1})["data"]["param"], "a" * 63)
+        error = self.refused(INVALID_PARAMS, "space.apply", {
+            "space": self.space, "ops": [{"method": "area.unmap", "params": {"start": 0, "size": 4096, "sise": 1}}]})
+        self.assertEqual(error["data"]["param"], "sise")
 
     def test_an_address_is_a_hex_string_a_decimal_string_or_an_integer(self):
         self.create()

@@ -301,7 +301,7 @@ class Stats(FolderCase):
         self.eventually(busy, "several requests for one space")
         for _ in range(4):
             self.assertIn("result", peer.reply())
-        self.assertEqual(other.call("daemon.stats")["queues"], {"spaces": 0, "requests": 0})
+        self.assertEqual(other.call("daemon.stats")["queues"], {"spaces": 0, "requests": 0, "waiting": 0})
 
     def test_two_forms_at_once_are_a_usage_error(self):
         daemon = self.daemon()

@@ -98,22 +98,52 @@ static void the_kernel_is_asked_about_the_other_end(void **state)
 static void each_user_has_a_count_of_its_own_that_ends_at_the_most(void **state)
 {
     struct users users = {0};
+    struct user *all[50];
 
     (void)state;
     for (uint32_t uid = 0; uid < 50; uid++) {
-        assert_true(users_enter(&users, uid, 2));
-        assert_true(users_enter(&users, uid, 2));
-        assert_false(users_enter(&users, uid, 2));
+        all[uid] = users_enter(&users, uid, 2);
+        assert_non_null(all[uid]);
+        assert_ptr_equal(users_enter(&users, uid, 2), all[uid]);
+        assert_null(users_enter(&users, uid, 2));
     }
-    users_leave(&users, 7);
-    assert_true(users_enter(&users, 7, 2));
-    assert_false(users_enter(&users, 8, 2));
+    users_leave(all[7]);
+    assert_ptr_equal(users_enter(&users, 7, 2), all[7]);
+    assert_null(users_enter(&users, 8, 2));
     for (uint32_t uid = 0; uid < 50; uid++) {
-        users_leave(&users, uid);
-        users_leave(&users, uid);
+        users_leave(all[uid]);
+        users_leave(all[uid]);
     }
-    assert_int_equal(users.count, 0);
-    assert_null(users.list);
+    assert_null(users.first);
+}
+
+static unsigned times_less;
+
+static void on_less(struct user *user)
+{
+    assert_int_equal(user->uid, 7);
+    times_less++;
+}
+
+static void a_user_is_known_until_what_is_in_flight_has_ended(void **state)
+{
+    struct users users = {.less = on_less};
+    struct user *user = users_enter(&users, 7, 2);
+
+    (void)state;
+    assert_non_null(user);
+    user->load.in_flight = 2;
+    users_leave(user);
+    assert_ptr_equal(users.first, user);
+    assert_ptr_equal(users_enter(&users, 7, 2), user);
+    users_leave(user);
+    user->load.in_flight--;
+    user->load.less(&user->load);
+    assert_ptr_equal(users.first, user);
+    user->load.in_flight--;
+    user->load.less(&user->load);
+    assert_null(users.first);
+    assert_int_equal(times_less, 2);
 }
 
 int main(void)
@@ -125,6 +155,7 @@ int main(void)
         cmocka_unit_test(a_list_takes_so_many_and_no_more),
         cmocka_unit_test(the_kernel_is_asked_about_the_other_end),
         cmocka_unit_test(each_user_has_a_count_of_its_own_that_ends_at_the_most),
+        cmocka_unit_test(a_user_is_known_until_what_is_in_flight_has_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,9 +101,18 @@ static void unknown_duplicate_and_too_many_are_refused(void **state)
 {
     (void)state;
     refused(METHOD_SPACE_INFO, "{\"space\":\"s\",\"sise\":1}", NULL, "\"sise\"");
+    assert_string_equal(why.other_param, "sise");
+    refused(METHOD_SPACE_INFO,
+            "{\"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3"
+            "\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+            "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+            "\xc3\xa9\xc3\xa9\xc3\xa9\":1}",
+            NULL, "no parameter");
+    assert_int_equal(strlen(why.other_param), 62); /* of 64 bytes, and no half character */
     refused(METHOD_SPACE_INFO, "{\"space\":\"s\",\"space\":\"s\"}", "space", "twice");
     refused(METHOD_SPACE_INFO, "{\"space\":\"s\",\"sp\\u0061ce\":\"s\"}", "space", "twice");
     refused(METHOD_SPACE_INFO, "[\"s\",1]", NULL, "space.info has 1 parameters, not 2");
+    assert_string_equal(why.other_param, "");
 }
 
 /* ---- Types ---- */
