@@ -110,7 +110,9 @@ static const struct field_spec stats_fields[] = {
     {"requests", FIELD_COUNT, false, "requests served, batches taken apart"},
     {"errors", FIELD_COUNT, false, "requests that were refused"},
     {"methods", FIELD_OBJECT, false, "requests, errors and latency quantiles of each method that was called"},
-    {"queues", FIELD_OBJECT, false, "beside the loop: requests that run or wait, the spaces that they are about, and how many of daemon.wait are waiting"},
+    {"queues", FIELD_OBJECT, false,
+     "beside the loop: requests that run or wait, the spaces that they are about, and how many of daemon.wait are "
+     "waiting"},
     {"audit", FIELD_OBJECT, true, "of the audit log, if there is one: lines written, lines lost"},
     {"spaces", FIELD_COUNT, false, "spaces that exist"},
     {"areas", FIELD_COUNT, false, "areas in all of them"},
