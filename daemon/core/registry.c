@@ -89,12 +89,19 @@ void registry_remove(struct registry *registry, struct space *space)
     memmove(&registry->spaces[i], &registry->spaces[i + 1], (registry->count - i) * sizeof(*registry->spaces));
 }
 
-bool registry_has_ram_first(const struct registry *registry, size_t i)
+void registry_begin_sum(struct registry *registry)
 {
-    const struct space_family *family = registry->spaces[i]->family;
+    registry->sums++;
+}
 
-    for (size_t j = 0; family && j < i; j++)
-        if (registry->spaces[j]->family == family)
-            return false;
+bool registry_count_ram(struct registry *registry, const struct space *space)
+{
+    struct space_family *family = __atomic_load_n(&space->family, __ATOMIC_ACQUIRE); /* join_family may be at it */
+
+    if (!family)
+        return true;
+    if (family->counted == registry->sums)
+        return false;
+    family->counted = registry->sums;
     return true;
 }

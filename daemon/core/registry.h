@@ -10,6 +10,7 @@ struct registry {
     size_t capacity;
     size_t reserved; /* places kept for spaces being made */
     size_t limit;    /* at most this many spaces */
+    uint64_t sums;   /* begun so far */
 };
 
 void registry_init(struct registry *registry, size_t limit);
@@ -27,8 +28,10 @@ void registry_unreserve(struct registry *registry);
 /* Adds a space in the place that was kept for it; the registry owns it. Cannot fail. */
 void registry_add(struct registry *registry, struct space *space);
 
-/* Whether the RAM of spaces[i] is not that of a space before it, too: for sums over what is in RAM. */
-bool registry_has_ram_first(const struct registry *registry, size_t i);
+/* A sum over the RAM of spaces, in which that of a family counts once: begins one; whether the RAM of `space` is in none of
+ * those that were asked about since, and it is from here on. */
+void registry_begin_sum(struct registry *registry);
+bool registry_count_ram(struct registry *registry, const struct space *space);
 
 /* Takes it out; the caller owns it. */
 void registry_remove(struct registry *registry, struct space *space);

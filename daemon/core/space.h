@@ -6,10 +6,11 @@
 #include "core/memory_set.h"
 #include "core/tags.h"
 
-/* Of all snapshots of a space; one that two of them have counts twice. */
-struct kept_frames {
-    uint64_t data;
+/* What all snapshots of a space have; a frame that two of them have counts twice. */
+struct kept {
+    uint64_t data; /* frames */
     uint64_t tables;
+    uint64_t areas;
 };
 
 /* What a space tells of itself to those that do not own it. */
@@ -20,14 +21,15 @@ struct space_summary {
     struct frame_counts frames; /* all 0 for a backend without frames */
     uint64_t resident;          /* pages in memory */
     size_t snapshots;
-    struct kept_frames kept; /* by them */
+    struct kept kept;
 };
 
 /* Spaces that share something (frames of one RAM): one of them at a time is touched. Allocated by who makes the second
  * member, and freed with the last one. */
 struct space_family {
-    size_t members; /* and whoever else keeps it */
-    bool busy;      /* one of them is being touched by another thread */
+    size_t members;   /* and whoever else keeps it */
+    bool busy;        /* one of them is being touched by another thread */
+    uint64_t counted; /* the last sum that had its RAM (core/registry.h) */
 };
 
 struct space {
@@ -49,7 +51,7 @@ struct space {
     struct job *waits;            /* requests that wait for it to change (rpc's) */
     struct space **snapshots; /* its own, in the order in which they were taken; their generation is this one's then */
     size_t snapshot_count;
-    struct kept_frames kept;
+    struct kept kept;
 };
 
 struct space_options {

@@ -13,7 +13,7 @@ static enum aspace_error join_family(struct space *space, struct space *clone, s
         if (!family)
             return refuse_no_memory(why);
         family->members = 1;
-        __atomic_store_n(&space->family, family, __ATOMIC_RELAXED); /* the registry compares it meanwhile */
+        __atomic_store_n(&space->family, family, __ATOMIC_RELEASE); /* the registry may look at it meanwhile */
     }
     family->members++;
     clone->family = family;

@@ -41,19 +41,26 @@ static enum aspace_error check_new(const struct space *space, const char *name, 
         why->param = "name";
         return why->code;
     }
-    if (space->snapshot_count < most)
+    if (space->snapshot_count >= most) {
+        refuse(why, ASPACE_NO_MEMORY, "the limit of %zu snapshots of one space is reached", most);
+        why->hint = "drop one, or start the daemon with a larger --max-snapshots";
+    } else if (space->kept.areas + space->set.map.count > space->set.max_areas) {
+        refuse(why, ASPACE_NO_MEMORY, "the snapshots of the space would have more areas than the limit of %zu",
+               space->set.max_areas);
+        why->hint = "drop one, or start the daemon with a larger --max-areas";
+    } else {
         return ASPACE_OK;
-    refuse(why, ASPACE_NO_MEMORY, "the limit of %zu snapshots of one space is reached", most);
-    why->hint = "drop one, or start the daemon with a larger --max-snapshots";
+    }
     return why->code;
 }
 
 static void count_kept(struct space *space, const struct space *snapshot, int sign)
 {
-    struct frame_counts frames = space_summarize(snapshot).frames;
+    struct space_summary summary = space_summarize(snapshot);
 
-    space->kept.data += sign > 0 ? frames.data : -frames.data;
-    space->kept.tables += sign > 0 ? frames.tables : -frames.tables;
+    space->kept.data += sign > 0 ? summary.frames.data : -summary.frames.data;
+    space->kept.tables += sign > 0 ? summary.frames.tables : -summary.frames.tables;
+    space->kept.areas += sign > 0 ? summary.areas : -summary.areas;
 }
 
 enum aspace_error space_snapshot(struct space *space, const char *name, size_t most, struct refusal *why)

@@ -29,6 +29,7 @@ struct call {
     uint64_t generation;     /* of a space that it ended, or waited for */
     bool has_generation;     /* for METHOD_WAITS: there was one */
     struct job *waits;       /* jobs that waited for the space that it ended */
+    uint64_t reserved_ram;   /* that its clone will count as its user's */
     bool reserved;           /* it has a place in the registry for what it makes */
     uint64_t began;          /* clock_ns() */
     struct refusal why;      /* last: its message is not cleared before there is one */

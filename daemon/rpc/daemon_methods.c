@@ -131,16 +131,17 @@ static void write_requests(struct json_writer *w, const struct service *service)
     write_count(w, "errors", errors);
 }
 
-static void write_spaces(struct json_writer *w, const struct registry *registry)
+static void write_spaces(struct json_writer *w, struct registry *registry)
 {
     struct frame_counts sum = {0};
     uint64_t areas = 0;
 
+    registry_begin_sum(registry);
     for (size_t i = 0; i < registry->count; i++) {
         struct space_summary one = space_seen(registry->spaces[i]);
 
         areas += one.areas;
-        if (registry_has_ram_first(registry, i)) {
+        if (registry_count_ram(registry, registry->spaces[i])) {
             sum.total += one.frames.total;
             sum.used += one.frames.in_ram;
             sum.shared += one.frames.shared;

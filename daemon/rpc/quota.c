@@ -91,23 +91,63 @@ enum aspace_error quota_promise_areas(struct call *call)
     return ASPACE_OK;
 }
 
-enum aspace_error quota_check_ram(struct call *call, uint64_t ram)
+static uint64_t ram_of(const struct space *space)
 {
-    const struct registry *registry = &call->service->registry;
+    return space_seen(space).frames.total * ASPACE_PAGE_SIZE;
+}
+
+enum aspace_error quota_check_ram(struct call *call, enum param_id param, uint64_t ram)
+{
+    struct registry *registry = &call->service->registry;
     uint64_t most = call->service->limits.user_ram;
-    uint64_t left = most;
+    uint64_t left = most - (call->service->reserved_ram < most ? call->service->reserved_ram : most);
 
+    registry_begin_sum(registry);
     for (size_t i = 0; i < registry->count; i++) {
-        uint64_t taken = space_seen(registry->spaces[i]).frames.total * ASPACE_PAGE_SIZE;
+        const struct space *space = registry->spaces[i];
 
-        if (registry->spaces[i]->owner == call->who.uid && registry_has_ram_first(registry, i))
-            left -= taken < left ? taken : left;
+        if (space->owner == call->who.uid && registry_count_ram(registry, space))
+            left -= ram_of(space) < left ? ram_of(space) : left;
     }
     if (ram <= left)
         return ASPACE_OK;
-    call_refuse_param(call, ASPACE_NO_MEMORY, PARAM_RAM,
+    call_refuse_param(call, ASPACE_NO_MEMORY, param,
                       "ram 0x%" PRIx64 " passes what is left, 0x%" PRIx64 ", of the 0x%" PRIx64 " bytes of one user",
                       ram, left, most);
     call->why.hint = "ask for less, destroy a space, or start the daemon with a larger --max-user-ram";
     return call->why.code;
+}
+
+static bool has_relative(const struct call *call)
+{
+    const struct registry *registry = &call->service->registry;
+
+    for (size_t i = 0; i < registry->count; i++) {
+        const struct space *space = registry->spaces[i];
+
+        if (space->owner == call->who.uid &&
+            (space == call->space ||
+             (call->space->family && __atomic_load_n(&space->family, __ATOMIC_ACQUIRE) == call->space->family)))
+            return true;
+    }
+    return false;
+}
+
+enum aspace_error quota_check_clone(struct call *call)
+{
+    uint64_t ram = ram_of(call->space);
+
+    if (has_relative(call))
+        return ASPACE_OK;
+    if (quota_check_ram(call, PARAM_SPACE, ram))
+        return call->why.code;
+    call->reserved_ram = ram;
+    call->service->reserved_ram += ram;
+    return ASPACE_OK;
+}
+
+void quota_end(struct call *call)
+{
+    call->service->reserved_ram -= call->reserved_ram;
+    call->reserved_ram = 0;
 }

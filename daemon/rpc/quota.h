@@ -11,7 +11,12 @@ enum aspace_error quota_check_space(struct call *call);
  * owner's the request may take meanwhile. NoMemory if what it makes is too much at once. */
 enum aspace_error quota_promise_areas(struct call *call);
 
-/* NoMemory if `ram` bytes more would be too much for the caller's user. */
-enum aspace_error quota_check_ram(struct call *call, uint64_t ram);
+/* NoMemory, with `param` to blame, if `ram` bytes more would be too much for the caller's user. */
+enum aspace_error quota_check_ram(struct call *call, enum param_id param, uint64_t ram);
+
+/* The same for a clone of the call's space: its RAM counts for each user who has a space with it. What is allowed is kept
+ * for the call until quota_end. */
+enum aspace_error quota_check_clone(struct call *call);
+void quota_end(struct call *call);
 
 #endif

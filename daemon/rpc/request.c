@@ -169,7 +169,7 @@ enum aspace_error request_start(struct call *call)
     if (traits & METHOD_MUTATES && call->space && quota_promise_areas(call))
         return call->why.code;
     if (traits & METHOD_MAKES_SPACE) {
-        if (quota_check_space(call))
+        if (quota_check_space(call) || (call->space && quota_check_clone(call)))
             return call->why.code;
         if (registry_reserve(registry, call_text(call, PARAM_NAME), &call->why))
             return call->why.code;
@@ -301,6 +301,7 @@ void request_finish(struct call *call)
     }
     if (call->space)
         call->space->promised = 0;
+    quota_end(call);
     count(call);
     if (call->service->audit)
         audit_call(call);

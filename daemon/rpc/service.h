@@ -37,9 +37,10 @@ struct service {
     struct audit *audit;     /* borrowed; NULL: none is kept */
     struct limits limits;
     uint64_t started_ns;
-    uint64_t now;   /* clock_ns() when the last request ended or the last messages came: no second look for the next */
-    bool sandboxed; /* it can trace no process */
-    bool shutdown;  /* daemon.shutdown was asked for: finish pending replies and exit */
+    uint64_t now; /* clock_ns() when the last request ended or the last messages came: no second look for the next */
+    uint64_t reserved_ram; /* of users who are making clones of others' spaces */
+    bool sandboxed;        /* it can trace no process */
+    bool shutdown;         /* daemon.shutdown was asked for: finish pending replies and exit */
 
     uint64_t connections_accepted;
     uint64_t connections_refused;

@@ -10,7 +10,7 @@ static enum aspace_error read_ram(struct call *call, uint64_t *ret)
 
     *ret = call_has(call, PARAM_RAM) ? call_number(call, PARAM_RAM) : SIM_DEFAULT_RAM;
     if (*ret <= limit)
-        return quota_check_ram(call, *ret);
+        return quota_check_ram(call, PARAM_RAM, *ret);
     call_refuse_param(call, ASPACE_NO_MEMORY, PARAM_RAM,
                       "ram 0x%" PRIx64 " passes the limit of 0x%" PRIx64 " bytes a space", *ret, limit);
     call->why.hint = "ask for less, or start the daemon with a larger --max-ram";

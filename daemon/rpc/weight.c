@@ -13,14 +13,17 @@ static uint64_t held(const struct space *space)
     return summary.areas + summary.frames.used;
 }
 
+static uint64_t in_snapshots(const struct space *space)
+{
+    return space->kept.data + space->kept.tables + space->kept.areas;
+}
+
 /* What a method that is about all of a space may touch beside that. */
 static uint64_t held_beside(const struct call *call)
 {
-    uint64_t beside = call->space->kept.data + call->space->kept.tables;
+    uint64_t beside = in_snapshots(call->space);
 
-    return call->other && call->other != call->space
-               ? beside + held(call->other) + call->other->kept.data + call->other->kept.tables
-               : beside;
+    return call->other && call->other != call->space ? beside + held(call->other) + in_snapshots(call->other) : beside;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)

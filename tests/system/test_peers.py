@@ -342,6 +342,33 @@ class Others(harness.Case):
             owner.call("space.create", name="b", ram="24M")
             self.assertIn("result", self.ask(daemon, "space.create", GUEST, name="c", ram="64M"))
 
+    def test_ram_that_clones_share_counts_once_for_each_user_who_has_one(self):
+        daemon = self.daemon("--allow-uid", GUEST, "--max-user-ram", "64M")
+        with harness.Peer(daemon.path) as owner:
+            owner.call("space.create", name="m", ram="40M")
+            for name in ("l", "n"): # one's own clones cost nothing more
+                owner.call("space.clone", space="m", name=name)
+            for name in ("a", "z"): # before and after it by name: it stays the owner's, and is the guest's as well
+                self.assertIn("result", self.ask(daemon, "space.clone", GUEST, space="m", name=name))
+            with self.assertRaises(Refused):
+                owner.call("space.create", name="b", ram="40M")
+            self.assertError(self.ask(daemon, "space.create", GUEST, name="c", ram="40M")["error"], harness.NO_MEMORY)
+            owner.call("space.create", name="b", ram="24M")
+            refused = self.ask(daemon, "space.clone", GUEST, space="b", name="c")
+            self.assertIn("result", refused) # 40M and 24M
+            owner.call("space.destroy", space="b")
+            owner.call("space.create", name="b", ram="24M")
+            refused = self.ask(daemon, "space.clone", GUEST, space="b", name="d")
+            self.assertError(refused["error"], harness.NO_MEMORY)
+            self.assertEqual(refused["error"]["data"]["param"], "space")
+            for name in ("l", "m", "n"):
+                owner.call("space.destroy", space=name)
+            owner.call("space.create", name="m", ram="40M")
+            self.assertError(self.ask(daemon, "space.create", GUEST, name="e", ram="4K")["error"], harness.NO_MEMORY)
+            for name in ("a", "z", "c"):
+                self.assertIn("result", self.ask(daemon, "space.destroy", GUEST, space=name))
+            self.assertIn("result", self.ask(daemon, "space.create", GUEST, name="e", ram="64M"))
+
 
 class Options(harness.Case):
     def test_users_and_groups_that_do_not_exist_are_usage_errors(self):

@@ -190,6 +190,17 @@ static enum aspace_error own_frame(struct sim *sim, uint64_t *leaf, uint64_t pag
     return ASPACE_OK;
 }
 
+/* Whether another space has any frame of a leaf of `level`. */
+static bool is_shared(const struct sim *sim, uint64_t leaf, unsigned level)
+{
+    const uint8_t *state = sim->frames.state + arch_frame(sim->arch, leaf);
+    uint8_t all = 0;
+
+    for (uint64_t i = 0; i < arch_span(level); i++)
+        all |= state[i];
+    return all & FRAME_SHARED;
+}
+
 enum aspace_error sim_unshare(struct sim *sim, const struct area *area, uint64_t page, struct refusal *why,
                               bool *ret_copied)
 {
@@ -199,10 +210,10 @@ enum aspace_error sim_unshare(struct sim *sim, const struct area *area, uint64_t
     *ret_copied = leaf && *leaf & sim->arch->shared;
     if (!*ret_copied)
         return ASPACE_OK;
-    if (level > 1) {
+    if (level > 1 && is_shared(sim, *leaf, level)) {
         if (sim_split_ends(sim, (struct range){page, page + 1}, why))
             return why->code;
         leaf = sim_leaf(sim, page, &level);
     }
-    return own_frame(sim, leaf, page, sim_reflag(sim->arch, *leaf & ~sim->arch->shared, 1, area->attr.flags), why);
+    return own_frame(sim, leaf, page, sim_reflag(sim->arch, *leaf & ~sim->arch->shared, level, area->attr.flags), why);
 }

@@ -101,8 +101,8 @@ void sim_release(struct sim *sim, const uint64_t *entries, unsigned count, unsig
 
 /* ---- clone.c ---- */
 
-/* Gives `page` of `area` a frame of its own if it has one with others, or might: logged. A large leaf is broken into
- * small ones first. NoMemory. *ret_copied says whether anything was done. */
+/* Gives `page` of `area` a frame of its own if it has one with others, or might: logged. A large leaf of which others have
+ * a part is broken into small ones first. NoMemory. *ret_copied says whether anything was done. */
 enum aspace_error sim_unshare(struct sim *sim, const struct area *area, uint64_t page, struct refusal *why,
                               bool *ret_copied);
 

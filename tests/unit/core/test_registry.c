@@ -121,6 +121,27 @@ static void a_place_that_is_kept_counts_until_it_is_given_up(void **state)
     registry_free(&registry);
 }
 
+static void the_ram_of_a_family_counts_once_a_sum(void **state)
+{
+    struct space_family family = {.members = 2};
+    struct space alone = {0};
+    struct space one = {.family = &family};
+    struct space two = {.family = &family};
+    struct registry registry;
+
+    (void)state;
+    registry_init(&registry, 2);
+    for (int i = 0; i < 2; i++) {
+        registry_begin_sum(&registry);
+        assert_true(registry_count_ram(&registry, &alone));
+        assert_true(registry_count_ram(&registry, &two));
+        assert_false(registry_count_ram(&registry, &one));
+        assert_false(registry_count_ram(&registry, &two));
+        assert_true(registry_count_ram(&registry, &alone));
+    }
+    registry_free(&registry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +149,7 @@ int main(void)
         cmocka_unit_test(every_space_is_found_by_its_name_alone),
         cmocka_unit_test(a_name_that_is_taken_is_refused),
         cmocka_unit_test(a_place_that_is_kept_counts_until_it_is_given_up),
+        cmocka_unit_test(the_ram_of_a_family_counts_once_a_sum),
         cmocka_unit_test(the_limit_on_spaces_is_busy_until_one_goes),
     };
 

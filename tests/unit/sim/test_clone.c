@@ -117,6 +117,116 @@ static void a_write_to_a_large_page_copies_one_small_page_of_it(void **state)
     }
 }
 
+static void a_large_page_that_nobody_else_has_any_more_stays_whole(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SPACE_ARCHS; i++) {
+        struct space *a = make_space(space_archs[i], 4096);
+        struct space *b;
+        uint64_t used;
+        unsigned level;
+
+        map(a, 512, 512, RW, ASPACE_BACKING_EAGER, ASPACE_PAGE_2M);
+        b = clone_of(a);
+        space_destroy(b);
+        used = counts(a).in_ram;
+        put(a, 600, 7);
+        assert_int_equal(touch(a, 601, ASPACE_ACCESS_WRITE), ASPACE_OUTCOME_HIT);
+        assert_int_equal(counts(a).in_ram, used);
+        assert_non_null(sim_leaf(sim_of(a->backend), 600, &level));
+        assert_int_equal(level, 2);
+        assert_int_equal(get(a, 600), 7);
+        expect_sound(a);
+        space_destroy(a);
+    }
+}
+
+static void a_large_page_of_which_others_have_a_part_is_broken(void **state)
+{
+    struct space *a = make_space("x86_64", 4096);
+    struct space *b;
+    struct space *c;
+    unsigned level;
+
+    (void)state;
+    map(a, 512, 512, RW, ASPACE_BACKING_EAGER, ASPACE_PAGE_2M);
+    b = clone_of(a);
+    put(b, 1000, 1); /* b's is in small pages now, and shares all but one with a */
+    c = clone_of(b);
+    space_destroy(b);
+    put(a, 600, 7);
+    assert_non_null(sim_leaf(sim_of(a->backend), 600, &level));
+    assert_int_equal(level, 1);
+    put(a, 1000, 3); /* a's alone: kept, not copied */
+    assert_int_equal(get(c, 600), 0);
+    assert_int_equal(get(c, 1000), 1);
+    expect_sound(a);
+    expect_sound(c);
+    space_destroy(a);
+    expect_sound(c);
+    space_destroy(c);
+}
+
+static void an_access_over_two_pages_copies_both_or_none(void **state)
+{
+    uint64_t id;
+
+    (void)state;
+    for (uint64_t nth = 1; nth <= 3; nth++) {
+        struct inject_fault fault = {.op = ASPACE_INJECT_FRAME, .step = nth, .count = 1, .error = ASPACE_NO_MEMORY};
+        struct space *a = make_space("x86_64", 300);
+        struct space *b;
+        struct access access;
+        struct area area;
+        uint64_t used;
+        bool has;
+
+        map(a, 16, 2, RW, ASPACE_BACKING_EAGER, ASPACE_PAGE_4K);
+        b = clone_of(a);
+        used = counts(a).in_ram;
+        assert_int_equal(space_inject(b, &fault, 10, &why, &id), ASPACE_OK);
+        if (space_access(b, page_addr(17) - 4, 8, ASPACE_ACCESS_WRITE, ASPACE_MODE_USER, &why, &access, &area, &has)) {
+            assert_int_equal(why.code, ASPACE_NO_MEMORY);
+            assert_int_equal(counts(a).in_ram, used);
+            assert_int_equal(counts(a).shared, 2);
+        } else {
+            assert_int_equal(nth, 3);
+            assert_int_equal(access.outcome, ASPACE_OUTCOME_COPIED);
+            assert_int_equal(counts(a).in_ram, used + 2);
+        }
+        space_uninject_all(b);
+        expect_sound(a);
+        expect_sound(b);
+        space_destroy(a);
+        space_destroy(b);
+    }
+}
+
+static void a_long_chain_of_clones_ends_in_any_order(void **state)
+{
+    struct space *chain[40];
+
+    (void)state;
+    for (int order = 0; order < 3; order++) {
+        chain[0] = make_space("x86_64", 2000);
+        map(chain[0], 16, 64, RW, ASPACE_BACKING_EAGER, ASPACE_PAGE_4K);
+        for (int i = 1; i < 40; i++) {
+            assert_int_equal(space_clone(chain[i - 1], "c", NULL, &why, &chain[i]), ASPACE_OK);
+            put(chain[i], 16 + (uint64_t)i, (uint8_t)i);
+        }
+        assert_int_equal(counts(chain[0]).in_ram, 40 * 4 + 64 + 39);
+        for (int i = 0; i < 40; i++) {
+            int at = order == 0 ? i : order == 1 ? 39 - i : i * 7 % 40;
+
+            assert_int_equal(get(chain[at], 16 + (uint64_t)at), at);
+            assert_int_equal(get(chain[at], 16 + (uint64_t)at + 1), 0);
+            if (i % 13 == 0)
+                expect_sound(chain[at]);
+            space_destroy(chain[at]);
+        }
+    }
+}
+
 static void a_clone_goes_its_own_way_in_areas_and_tags(void **state)
 {
     struct map_request request = {.attr = {.flags = RW, .backing = ASPACE_BACKING_LAZY}, .range = {100, 110}};
@@ -388,6 +498,10 @@ int main(void)
         cmocka_unit_test(the_first_write_of_either_copies_and_the_last_owner_keeps_its_frame),
         cmocka_unit_test(a_page_that_is_not_writable_faults_and_is_not_copied),
         cmocka_unit_test(a_write_to_a_large_page_copies_one_small_page_of_it),
+        cmocka_unit_test(a_large_page_that_nobody_else_has_any_more_stays_whole),
+        cmocka_unit_test(a_large_page_of_which_others_have_a_part_is_broken),
+        cmocka_unit_test(an_access_over_two_pages_copies_both_or_none),
+        cmocka_unit_test(a_long_chain_of_clones_ends_in_any_order),
         cmocka_unit_test(a_clone_goes_its_own_way_in_areas_and_tags),
         cmocka_unit_test(the_limit_of_ram_is_that_of_all_clones_together),
         cmocka_unit_test(a_clone_is_refused_whole_at_every_frame_that_it_takes),

@@ -174,6 +174,22 @@ static void names_are_the_spaces_own_and_there_are_no_more_than_the_limit(void *
     space_destroy(b);
 }
 
+static void the_areas_of_all_snapshots_are_no_more_than_a_space_may_have(void **state)
+{
+    struct space *a = make_space("x86_64", 4000);
+
+    (void)state;
+    for (uint64_t i = 0; i < 10; i++)
+        map(a, 16 + 2 * i, 1, RW, ASPACE_BACKING_LAZY, ASPACE_PAGE_4K);
+    a->set.max_areas = 25;
+    snapshot(a, "one");
+    snapshot(a, "two");
+    assert_int_equal(space_snapshot(a, "three", MOST, &why), ASPACE_NO_MEMORY);
+    drop(a, "one");
+    snapshot(a, "three");
+    space_destroy(a);
+}
+
 static void tags_come_back_and_those_that_go_can_still_be_told(void **state)
 {
     struct map_request request = {.attr = {.flags = RW}, .range = {100, 110}};
@@ -506,6 +522,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_is_no_edit_and_going_back_is_one),
         cmocka_unit_test(it_takes_tables_and_gives_them_back_and_pages_are_copied_as_they_are_written),
         cmocka_unit_test(names_are_the_spaces_own_and_there_are_no_more_than_the_limit),
+        cmocka_unit_test(the_areas_of_all_snapshots_are_no_more_than_a_space_may_have),
         cmocka_unit_test(tags_come_back_and_those_that_go_can_still_be_told),
         cmocka_unit_test(large_pages_come_back_whole),
         cmocka_unit_test(a_full_ram_can_go_back),
