@@ -27,6 +27,7 @@ def edits(numbers, name):
     start = numbers.randrange(0, 256) * 0x1000
     size = numbers.randrange(1, 32) * 0x1000
     flags = numbers.choice(("r--", "rw-", "r-x", "rwx,kernel"))
+    snapshot = "s%d" % numbers.randrange(3)
     return numbers.choice((
         ("area.map", {"start": start, "size": size, "flags": flags, "overlap": "replace",
                       "backing": numbers.choice(("lazy", "eager")), "tag": "tag %d" % numbers.randrange(8)}),
@@ -46,6 +47,14 @@ def edits(numbers, name):
                                  {"method": "area.map", "params": {"start": start, "size": size, "flags": flags}}]}),
         ("inject.set", {"op": "map", "nth": 1}),
         ("space.clear", {}),
+        ("space.snapshot", {"name": snapshot}),
+        ("space.restore", {"name": snapshot}),
+        ("space.drop", {"name": snapshot}),
+        ("space.diff", {"other": numbers.choice(("soak-0", "soak-1", name + "-clone", name)) +
+                                 numbers.choice(("", "@" + snapshot)), "limit": 5}),
+        ("space.clone", {"name": name + "-clone"}),
+        ("space.destroy", {"space": name + "-clone"}),
+        ("memory.write", {"space": name + "-clone", "addr": start, "hex": "01"}),
     )) + (name,)
 
 
@@ -57,13 +66,14 @@ def worker(path, numbers, name, until):
             requests = []
             for _ in range(numbers.randrange(1, REQUESTS_MOST)):
                 method, params, space = edits(numbers, name)
-                requests.append((method, dict(params, space=space)))
+                requests.append((method, dict({"space": space}, **params)))
             replies = peer.pipeline(requests)
             assert len(replies) == len(requests)
             for one in peer.call("inject.list", space=name)["faults"]:
                 peer.call("inject.clear", space=name, id=one["id"])
             assert peer.call("space.check", space=name) == {"ok": True, "problems": []}
         peer.call("space.destroy", space=name)
+        peer.ask("space.destroy", {"space": name + "-clone"}) # if there is one
 
 
 def garbage(numbers):
@@ -122,6 +132,8 @@ def main():
     seed = int(os.environ.get("ASPACE_SEED", str(random.randrange(1 << 32))))
     rounds = max(6, min(ROUNDS_MOST, int(seconds / 2)))
     held = []
+    # what a sanitizer holds back of freed memory is no growth of the daemon's
+    os.environ["ASAN_OPTIONS"] = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=4")))
     print("seed", seed, flush=True)
     with Daemon("--max-message", "262144", "--max-pending", "262144", "--log-level", "error") as daemon:
         for at in range(rounds):
