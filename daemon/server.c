@@ -95,8 +95,6 @@ static void on_closed(struct service *service)
     upkeep_stop(&server->upkeep);
     uv_close((uv_handle_t *)&server->grace, NULL);
     uv_close((uv_handle_t *)&server->alarm, NULL);
-    for (size_t i = 0; i < STOP_SIGNALS; i++)
-        uv_close((uv_handle_t *)&server->signals[i], NULL);
 }
 
 /* The last connection is closed: what still runs for peers that have left ends first. */
@@ -107,6 +105,8 @@ static void on_stopped(struct net *net)
     service_close(&server->service, on_closed);
 }
 
+/* They are never closed, nor do they keep the loop alive: a second signal must not kill us before the audit log is
+ * written and the socket removed. */
 static void start_signals(struct server *server)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -115,6 +115,7 @@ static void start_signals(struct server *server)
         uv_signal_init(&server->loop, &server->signals[i]);
         server->signals[i].data = server;
         uv_signal_start(&server->signals[i], on_signal, stop_signals[i]);
+        uv_unref((uv_handle_t *)&server->signals[i]);
     }
 }
 
@@ -160,11 +161,11 @@ static void run_loop(struct server *server, const struct config *config)
         uv_run(&server->loop, UV_RUN_DEFAULT);
         return;
     }
-    log_line(LOG_INFO, "version %s listens on %s (pid %ld)", ASPACE_VERSION, server->file.path, (long)getpid());
     uv_timer_init(&server->loop, &server->grace);
     server->grace.data = server;
     start_signals(server);
     upkeep_start(&server->upkeep, &server->loop, &server->file, server->service.audit ? &server->audit : NULL);
+    log_line(LOG_INFO, "version %s listens on %s (pid %ld)", ASPACE_VERSION, server->file.path, (long)getpid());
     supervisor_ready(server->file.path);
     if (!tell_ready(config->ready_fd))
         stop(server);
@@ -244,7 +245,6 @@ int server_run(const struct config *config)
     uv_loop_init(&server.loop);
     run_loop(&server, config);
     started = server.net.stopping;
-    uv_loop_close(&server.loop);
     service_free(&server.service);
     if (server.service.audit)
         line_file_close(&server.audit);
