@@ -17,18 +17,18 @@
 
 /* One level of a page walk, as the hardware reads it. */
 struct walk_level {
-    unsigned level; /* 1 is the level of 4 KiB pages; the root has the highest */
     uint64_t table; /* physical address of the table */
-    uint64_t index; /* of the entry in it */
     uint64_t entry; /* the raw entry */
+    uint16_t index; /* of the entry in it */
     uint16_t flags; /* what the entry alone says; 0 if not present */
+    uint8_t level;  /* 1 is the level of 4 KiB pages; the root has the highest */
     bool present;
     bool leaf;
 };
 
 struct walk {
-    unsigned count; /* levels visited */
     struct walk_level levels[WALK_LEVELS_MAX];
+    uint8_t count; /* levels visited */
     bool has_pa;
     uint64_t pa;        /* of the address asked for */
     uint64_t page_size; /* of the leaf in bytes; the base page's if there is none */

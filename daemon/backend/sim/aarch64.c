@@ -4,7 +4,7 @@
  *
  * Of the CPU: TCR_EL1.{T0SZ, TG0, IPS, EPD1, TBI0, HA, HD} = {16, 4 KiB, 48 bits, 1, 0, 1, 1} (FEAT_HAFDBS),
  * PSTATE.PAN = 0, SCTLR_EL1.WXN = 0, MAIR_EL1 = 0x0044ff. */
-#include "sim/arch.h"
+#include "sim/walk.h"
 
 /* D8.3: a descriptor is valid with bit 0; above the last level bit 1 tells a table from a block, and in the last level it
  * is 1. Lookup levels 1 and 2 may have blocks, 1 GiB and 2 MiB. */
@@ -171,6 +171,11 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
     return class << ESR_EC | ESR_IL | (kind == ASPACE_ACCESS_WRITE ? ESR_WNR : 0) | status;
 }
 
+static enum aspace_error walk(const struct sim *sim, uint64_t addr, struct refusal *why, struct walk *ret)
+{
+    return walk_tables(&arch_aarch64, sim, addr, why, ret);
+}
+
 const struct arch arch_aarch64 = {
     .name = "aarch64",
     .levels = 4,
@@ -198,4 +203,5 @@ const struct arch arch_aarch64 = {
     .code = code,
     .level_names = level_names,
     .names = names,
+    .walk = walk,
 };

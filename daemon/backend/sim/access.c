@@ -8,84 +8,18 @@
 
 /* ---- The walk ---- */
 
-/* `at` is the entry that a walk ends with. */
-static inline void end_walk(const struct arch *arch, uint64_t addr, struct walk *walk, struct walk_level *at)
+enum aspace_error sim_refuse_untranslated(const struct arch *arch, uint64_t addr, struct refusal *why)
 {
-    uint64_t entry = at->entry;
-    bool leaf = at->level == 1 || (entry && !arch_is_table(arch, entry));
-    bool present = leaf && entry & ARCH_PRESENT;
-    uint64_t size = present ? arch_leaf_size(at->level) : ASPACE_PAGE_SIZE;
-
-    at->leaf = leaf;
-    at->present = present;
-    at->flags = present ? arch->decode(entry, true) : 0;
-    walk->has_pa = present;
-    walk->page_size = size;
-    walk->pa = present ? page_addr(arch_frame(arch, entry)) | (addr & (size - 1)) : 0;
-}
-
-/* Levels from the root to the leaf or the first entry that is not present. `levels` and `shift`, the architecture's, are
- * known where this is inlined, and an entry with no other bits than those that lead to a table are made with needs no
- * further look: so the CPU has several walks under way. */
-static inline __attribute__((always_inline)) void walk_levels(const struct sim *sim, uint64_t addr, struct walk *walk,
-                                                              unsigned levels, unsigned shift)
-{
-    const struct arch *arch = sim->arch;
-    const uint64_t address = arch->address;
-    const uint64_t odd = ~(address | arch->table_used);
-    const uint64_t making = arch->making;
-    const uint64_t first = page_addr(sim->frames.first);
-    const uint64_t size = page_addr(sim->frames.total);
-    const uint8_t *bytes = sim->frames.bytes;
-    struct walk_level *at = walk->levels;
-    uint64_t table = page_addr(sim->root);
-    uint64_t entry;
-
-#pragma GCC unroll 5
-    for (unsigned level = levels; level; level--, at++) {
-        uint64_t index = arch_index(page_of(addr), level);
-
-        entry = ((const uint64_t *)(const void *)(bytes + table))[index];
-        at->level = level;
-        at->table = table;
-        at->index = index;
-        at->entry = entry;
-        at->flags = ASPACE_READ | ASPACE_WRITE | ASPACE_EXEC;
-        at->present = true;
-        at->leaf = false;
-        if (level == 1 || ((entry & odd) != making && !arch_is_table(arch, entry)))
-            break;
-        table = (entry & address) << (ASPACE_PAGE_BITS - shift);
-        if (table - first >= size)
-            break;
-        if ((entry & odd) != making)
-            at->flags = arch->decode(entry, false);
-    }
-    walk->count = (unsigned)(at - walk->levels) + 1;
-    end_walk(arch, addr, walk, at);
-}
-
-static void walk_tables(const struct sim *sim, uint64_t addr, struct walk *walk)
-{
-    const struct arch *arch = sim->arch;
-
-    if (arch->levels == 4 && arch->shift == 12)
-        walk_levels(sim, addr, walk, 4, 12);
-    else
-        walk_levels(sim, addr, walk, arch->levels, arch->shift);
+    refuse(why, ASPACE_INVALID_PARAM, "0x%" PRIx64 " is not an address that %s translates", addr, arch->name);
+    why->param = "addr";
+    return why->code;
 }
 
 enum aspace_error sim_op_walk(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret)
 {
     const struct sim *sim = sim_of(backend);
 
-    if (!arch_translates(sim->arch, addr)) {
-        refuse(why, ASPACE_INVALID_PARAM, "0x%" PRIx64 " is not an address that %s translates", addr, sim->arch->name);
-        why->param = "addr";
-        return why->code;
-    }
-    walk_tables(sim, addr, ret);
-    return ASPACE_OK;
+    return sim->arch->walk(sim, addr, why, ret);
 }
 
 /* ---- The CPU's access ---- */
@@ -155,7 +89,7 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
 
     if (!arch_translates(arch, addr))
         return fault(addr, arch->code(FAULT_UNTRANSLATED, arch->levels, kind, mode), "noncanonical", ret);
-    walk_tables(sim, addr, &walk);
+    arch->walk(sim, addr, why, &walk);
     code =
         arch->code(walk.has_pa ? FAULT_PERMISSION : FAULT_NOT_PRESENT, walk.levels[walk.count - 1].level, kind, mode);
     if (walk.has_pa) {
@@ -164,7 +98,7 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
         if (kind == ASPACE_ACCESS_WRITE && area && sim_op_allows(backend, area, kind, mode)) {
             if (sim_unshare(sim, area, page_of(addr), why, &copied))
                 return why->code;
-            walk_tables(sim, addr, &walk);
+            arch->walk(sim, addr, why, &walk);
             if (copied && walk_allows(arch, &walk, kind, mode))
                 return hit(sim, &walk, kind, ASPACE_OUTCOME_COPIED, why, ret);
         }
@@ -178,7 +112,7 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
         return why->code;
     if (!filled)
         return fault(addr, code, "not-present", ret);
-    walk_tables(sim, addr, &walk);
+    arch->walk(sim, addr, why, &walk);
     return hit(sim, &walk, kind, ASPACE_OUTCOME_FILLED, why, ret);
 }
 

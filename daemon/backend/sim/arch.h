@@ -39,6 +39,10 @@ struct arch_name {
     unsigned where;
 };
 
+struct sim;
+struct refusal;
+struct walk;
+
 struct arch {
     const char *name;
     unsigned levels;                /* of tables; 1 is the level of 4 KiB pages, the root has the highest */
@@ -86,6 +90,8 @@ struct arch {
     uint64_t (*use)(uint64_t entry, bool leaf, enum aspace_access kind);
     /* What the CPU reports of a fault that the walk met at `level`. */
     uint32_t (*code)(enum arch_fault fault, unsigned level, enum aspace_access kind, enum aspace_mode mode);
+    /* The walk of walk.h. */
+    enum aspace_error (*walk)(const struct sim *sim, uint64_t addr, struct refusal *why, struct walk *ret);
 };
 
 extern const struct arch arch_x86_64, arch_x86_64_la57, arch_aarch64, arch_riscv_sv39, arch_riscv_sv48, arch_riscv_sv57;

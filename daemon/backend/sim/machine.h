@@ -120,6 +120,10 @@ enum aspace_error sim_fill(struct sim *sim, const struct area *area, uint64_t pa
 enum aspace_error sim_take_frame(struct sim *sim, enum frame_kind kind, uint64_t page, struct refusal *why,
                                  uint64_t *ret);
 
+/* ---- access.c ---- */
+
+enum aspace_error sim_refuse_untranslated(const struct arch *arch, uint64_t addr, struct refusal *why);
+
 /* ---- the operations of the vtable ---- */
 
 enum aspace_error sim_op_map(struct backend *backend, const struct area *area, struct refusal *why);

@@ -3,7 +3,7 @@
  * extension, version 1.0.
  *
  * Of the hart: menvcfg.PBMTE = 1 (Svpbmt), menvcfg.ADUE = 1 (Svadu), sstatus.SUM = 1, sstatus.MXR = 0. */
-#include "sim/arch.h"
+#include "sim/walk.h"
 
 /* 4.4.1, figure 4.21; 4.3.1: the meaning of the bits. */
 #define VALID    ARCH_PRESENT
@@ -142,6 +142,21 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
     return causes[kind];
 }
 
+static enum aspace_error walk_3(const struct sim *sim, uint64_t addr, struct refusal *why, struct walk *ret)
+{
+    return walk_tables(&arch_riscv_sv39, sim, addr, why, ret);
+}
+
+static enum aspace_error walk_4(const struct sim *sim, uint64_t addr, struct refusal *why, struct walk *ret)
+{
+    return walk_tables(&arch_riscv_sv48, sim, addr, why, ret);
+}
+
+static enum aspace_error walk_5(const struct sim *sim, uint64_t addr, struct refusal *why, struct walk *ret)
+{
+    return walk_tables(&arch_riscv_sv57, sim, addr, why, ret);
+}
+
 #define FORMAT                                                                                                         \
     .upper_half = true, .physical_bits = 56, .address = ADDRESS, .shift = 10, .table = VALID | READ | WRITE | EXEC,    \
     .leads = VALID, .making = VALID, .flags = VALID | READ | WRITE | EXEC | USER | GLOBAL | NON_CACHEABLE | IO,        \
@@ -153,6 +168,9 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
 #define SATP_MODE(mode) .root_shift = 0, .root_mode = UINT64_C(mode) << 60
 
 /* 4.4: bits 63:39 of an address equal bit 38; 4.5: bits 63:48 equal bit 47; 4.6: bits 63:57 equal bit 56. */
-const struct arch arch_riscv_sv39 = {.name = "riscv-sv39", .levels = 3, .half_bits = 38, SATP_MODE(8), FORMAT};
-const struct arch arch_riscv_sv48 = {.name = "riscv-sv48", .levels = 4, .half_bits = 47, SATP_MODE(9), FORMAT};
-const struct arch arch_riscv_sv57 = {.name = "riscv-sv57", .levels = 5, .half_bits = 56, SATP_MODE(10), FORMAT};
+const struct arch arch_riscv_sv39 = {
+    .walk = walk_3, .name = "riscv-sv39", .levels = 3, .half_bits = 38, SATP_MODE(8), FORMAT};
+const struct arch arch_riscv_sv48 = {
+    .walk = walk_4, .name = "riscv-sv48", .levels = 4, .half_bits = 47, SATP_MODE(9), FORMAT};
+const struct arch arch_riscv_sv57 = {
+    .walk = walk_5, .name = "riscv-sv57", .levels = 5, .half_bits = 56, SATP_MODE(10), FORMAT};

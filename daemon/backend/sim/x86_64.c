@@ -1,7 +1,7 @@
 /* Page tables of x86-64 with four and with five levels. References are to the Intel 64 and IA-32 Architectures Software
  * Developer's Manual (SDM), volume 3A, order number 253668-078 (December 2022). Of the CPU: CR0.WP = 1, EFER.NXE = 1,
  * SMEP and SMAP off, the PAT as it stands after reset. */
-#include "sim/arch.h"
+#include "sim/walk.h"
 
 /* SDM 4.5.4, tables 4-15 to 4-20: the format of entries with 4-level and 5-level paging. */
 #define PRESENT  ARCH_PRESENT
@@ -78,20 +78,14 @@ static uint64_t encode(uint16_t flags, unsigned level)
     return bits;
 }
 
+/* In this form each flag is a shift and a mask. */
 static uint16_t decode(uint64_t entry, bool leaf)
 {
-    unsigned flags = ASPACE_READ;
+    unsigned flags = ASPACE_READ | (entry & WRITE ? ASPACE_WRITE : 0) | (entry & NX ? 0 : ASPACE_EXEC) |
+                     (entry & USER ? 0 : ASPACE_KERNEL) | (leaf && entry & GLOBAL ? ASPACE_GLOBAL : 0);
 
     if (!(entry & PRESENT))
         return 0;
-    if (entry & WRITE)
-        flags |= ASPACE_WRITE;
-    if (!(entry & NX))
-        flags |= ASPACE_EXEC;
-    if (!(entry & USER))
-        flags |= ASPACE_KERNEL;
-    if (leaf && entry & GLOBAL)
-        flags |= ASPACE_GLOBAL;
     if (leaf && entry & PCD)
         flags |= entry & PWT ? ASPACE_DEVICE : ASPACE_UNCACHED;
     return (uint16_t)flags;
@@ -132,6 +126,16 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
     return bits;
 }
 
+static enum aspace_error walk_4(const struct sim *sim, uint64_t addr, struct refusal *why, struct walk *ret)
+{
+    return walk_tables(&arch_x86_64, sim, addr, why, ret);
+}
+
+static enum aspace_error walk_5(const struct sim *sim, uint64_t addr, struct refusal *why, struct walk *ret)
+{
+    return walk_tables(&arch_x86_64_la57, sim, addr, why, ret);
+}
+
 /* An entry that leads to a table allows everything: leaves decide. */
 /* SDM 4.5.2, table 4-12: CR3 has the root's address in bits 51:12, and no PCID here. */
 #define FORMAT                                                                                                         \
@@ -142,7 +146,7 @@ static uint32_t code(enum arch_fault fault, unsigned level, enum aspace_access k
     .lower = lower, .allows = allows, .use = use, .code = code, .level_names = level_names, .names = names
 
 /* SDM 4.5, and 3.3.7.1: bits 63:47 of a linear address are all alike. */
-const struct arch arch_x86_64 = {.name = "x86_64", .levels = 4, .half_bits = 47, FORMAT};
+const struct arch arch_x86_64 = {.walk = walk_4, .name = "x86_64", .levels = 4, .half_bits = 47, FORMAT};
 
 /* SDM 4.5 with CR4.LA57 = 1: bits 63:56 are all alike. */
-const struct arch arch_x86_64_la57 = {.name = "x86_64-la57", .levels = 5, .half_bits = 56, FORMAT};
+const struct arch arch_x86_64_la57 = {.walk = walk_5, .name = "x86_64-la57", .levels = 5, .half_bits = 56, FORMAT};
