@@ -39,18 +39,18 @@ struct filler {
     uint64_t held;
 };
 
-static struct filler filler_of(struct sim *sim, const struct area *area, unsigned level, struct refusal *why)
+/* Fields one by one, and no other: this is much of what a small map costs. */
+static void filler_init(struct filler *f, struct sim *sim, const struct area *area, unsigned level, struct refusal *why)
 {
-    struct filler f = {.sim = sim,
-                       .area = area,
-                       .linear = area->attr.backing == ASPACE_BACKING_LINEAR,
-                       .level = level,
-                       .strict = area->attr.page != ASPACE_PAGE_AUTO,
-                       .why = why};
-
+    f->sim = sim;
+    f->area = area;
+    f->linear = area->attr.backing == ASPACE_BACKING_LINEAR;
+    f->level = level;
+    f->strict = area->attr.page != ASPACE_PAGE_AUTO;
+    f->why = why;
+    f->held = 0;
     for (unsigned i = 1; i <= level; i++)
-        f.bits[i] = sim->arch->encode(area->attr.flags, i) | (f.linear ? sim->arch->special : 0);
-    return f;
+        f->bits[i] = sim->arch->encode(area->attr.flags, i) | (f->linear ? sim->arch->special : 0);
 }
 
 /* ---- Pages of level 1 ---- */
@@ -224,9 +224,13 @@ static enum aspace_error fill_table(struct filler *f, uint64_t table, unsigned l
 /* Fills all of `range`, logged before: an undo empties the whole range, so a failure midway needs no more than that. */
 static enum aspace_error fill_range(struct filler *f, struct range range)
 {
+    uint64_t table;
+
     if (!sim_log(f->sim, (struct undo){.kind = UNDO_FILL, .range = range}))
         return refuse_no_memory(f->why);
     f->end = range.end;
+    if (sim_page_table(f->sim, range, &table))
+        return fill_pages(f, table, range);
     if (fill_table(f, f->sim->root, f->sim->arch->levels, range) == ASPACE_OK)
         return ASPACE_OK;
     if (f->held && !f->linear)
@@ -259,7 +263,7 @@ enum aspace_error sim_op_map(struct backend *backend, const struct area *area, s
         return ASPACE_OK;
     if (area->attr.backing == ASPACE_BACKING_LINEAR && check_linear(sim, area, why))
         return why->code;
-    f = filler_of(sim, area, page_level(area), why);
+    filler_init(&f, sim, area, page_level(area), why);
     return fill_range(&f, area->range);
 }
 
@@ -292,10 +296,11 @@ static unsigned empty_level(const struct sim *sim, uint64_t page)
 static enum aspace_error fill_large(struct sim *sim, const struct area *area, uint64_t page, unsigned level,
                                     struct refusal *why, bool *ret_done)
 {
-    struct filler f = filler_of(sim, area, level, why);
     struct range range = leaf_range(page, level);
     size_t logged = sim->logged;
+    struct filler f;
 
+    filler_init(&f, sim, area, level, why);
     f.strict = true;
     sim->short_of_ram = false;
     *ret_done = fill_range(&f, range) == ASPACE_OK;
@@ -326,6 +331,6 @@ enum aspace_error sim_fill(struct sim *sim, const struct area *area, uint64_t pa
         if (done)
             return ASPACE_OK;
     }
-    f = filler_of(sim, area, 1, why);
+    filler_init(&f, sim, area, 1, why);
     return fill_range(&f, (struct range){page, page + 1});
 }

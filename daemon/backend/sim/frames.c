@@ -181,7 +181,10 @@ static void hand_out(struct frames *frames, enum frame_kind kind, uint64_t first
 
     if (any_dirty(ram, first, count))
         clean(ram, first, count);
-    memset(ram->state + first, (int)kind, count);
+    if (count == 1)
+        ram->state[first] = (uint8_t)kind;
+    else
+        memset(ram->state + first, (int)kind, count);
     change_used(ram, (int64_t)count);
     if (first + count > ram->fresh)
         ram->fresh = first + count;

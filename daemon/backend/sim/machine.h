@@ -67,6 +67,9 @@ static inline bool sim_child(const struct sim *sim, uint64_t entry, uint64_t *re
 /* The leaf entry of `page`, or NULL if there is no table for it. It is of *ret_level, and 0 only in level 1. */
 uint64_t *sim_leaf(const struct sim *sim, uint64_t page, unsigned *ret_level);
 
+/* The table of level 1 that all of `range` lies in; false if it lies in several, or that one is not there. */
+bool sim_page_table(const struct sim *sim, struct range range, uint64_t *ret);
+
 /* The frame of the table of `level` for `page`, made with all above it if it is not there. NoMemory if RAM is used up;
  * tables made by then stay, empty, for sim_empty to take away. */
 enum aspace_error sim_make_table(struct sim *sim, uint64_t page, unsigned level, struct refusal *why, uint64_t *ret);

@@ -24,6 +24,19 @@ uint64_t *sim_leaf(const struct sim *sim, uint64_t page, unsigned *ret_level)
     }
 }
 
+bool sim_page_table(const struct sim *sim, struct range range, uint64_t *ret)
+{
+    uint64_t table = sim->root;
+
+    if ((range.start ^ (range.end - 1)) >= ARCH_ENTRIES)
+        return false;
+    for (unsigned level = sim->arch->levels; level > 1; level--)
+        if (!sim_child(sim, *entry_of(sim, table, range.start, level), &table))
+            return false;
+    *ret = table;
+    return true;
+}
+
 enum aspace_error sim_make_table(struct sim *sim, uint64_t page, unsigned level, struct refusal *why, uint64_t *ret)
 {
     uint64_t table = sim->root;
@@ -310,7 +323,10 @@ static enum aspace_error cut_table(const struct cutter *c, uint64_t table, unsig
 enum aspace_error sim_cut(struct sim *sim, struct range range, struct refusal *why)
 {
     struct cutter c = {.sim = sim, .mode = CUT_LOG, .why = why};
+    uint64_t table;
 
+    if (sim_page_table(sim, range, &table) && frames_live(&sim->frames, table) > range_pages(range))
+        return cut_pages(&c, table, range); /* no leaf is broken, and no table goes */
     return sim_split_ends(sim, range, why) ? why->code : cut_table(&c, sim->root, sim->arch->levels, range);
 }
 
