@@ -222,7 +222,8 @@ static int dump_all(struct dump *d, const struct args *given)
         args.value[PARAM_START] = next;
         if (!*next || given->value[PARAM_LIMIT])
             flush(d);
-        table_flush(&d->table);
+        if (d->table.count || !*next) /* titles without rows would not know how wide they are */
+            table_flush(&d->table);
     } while (*next && !given->value[PARAM_LIMIT]);
     print_total(d, next);
     return STATUS_DONE;

@@ -214,6 +214,15 @@ class Tables(harness.DaemonCase):
         self.assertEqual(sum(end - start for start, end in told), sum(number(e["size"]) for e in leaves))
         self.assertEqual(told, sorted(told))
 
+    def test_a_line_goes_on_from_reply_to_reply(self):
+        self.create(ram="64M")
+        self.on("area.map", start="0x0", size="12G", flags="rw-", backing="linear", pa="0x0") # 12288 entries
+        lines = self.ctl("tables", self.space).splitlines()
+        self.assertEqual(len(lines), 6)
+        bits = lines[0].index("BITS")
+        self.assertEqual([line[bits:] for line in lines[1:5]], ["P RW US"] * 3 + ["P RW US XD linear"])
+        self.assertIn("3145728 x 4 KiB", lines[4])
+
     def test_a_limit_and_a_start_show_a_part(self):
         self.create(ram="64M")
         self.on("area.map", start="0", size="8M", flags="rw-", backing="eager")
