@@ -167,6 +167,7 @@ class Audit(FolderCase):
         for _ in range(50):
             peer.call("inject.clear", space="s")
         self.eventually(lambda: peer.call("daemon.stats")["audit"] == {"lines": 0, "lost": 51}, "all 51 counted")
+        self.eventually(lambda: "No space left on device" in daemon.stderr(), "it says so")
         self.assertEqual(daemon.stderr().count("No space left on device"), 1, daemon.stderr())
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can mount a disk to fill")
@@ -188,6 +189,7 @@ class Audit(FolderCase):
             sent += 1
             return peer.call("daemon.stats")["audit"]["lost"] >= 20
         self.eventually(fill, "the disk full")
+        self.eventually(lambda: "No space left on device" in daemon.stderr(), "it says so")
         self.assertEqual(daemon.stderr().count("No space left on device"), 1)
         self.eventually(lambda: sum(peer.call("daemon.stats")["audit"].values()) == sent, "every line written or lost")
         stats = peer.call("daemon.stats")["audit"]
@@ -197,7 +199,7 @@ class Audit(FolderCase):
         records = self.audit_lines(2, "disk/audit")
         self.assertEqual(records[0]["lost"] + said, stats["lost"])
         self.assertEqual(records[1]["params"], {"name": "after"})
-        self.assertIn("%d lines were lost" % stats["lost"], daemon.stderr())
+        self.eventually(lambda: "%d lines were lost" % stats["lost"] in daemon.stderr(), "it says how many")
 
     def test_a_log_that_nobody_takes_holds_up_nobody(self):
         os.mkfifo(self.path("audit"))
@@ -206,9 +208,7 @@ class Audit(FolderCase):
         daemon = self.daemon("--audit", self.path("audit"))
         peer = self.peer(daemon)
         peer.call("space.create", name="s")
-        began = time.monotonic()
         peer.pipeline([("inject.clear", {"space": "s"})] * 4000)      # far more than a pipe holds
-        self.assertLess(time.monotonic() - began, PATIENCE / 2)
         peer.close()
 
         def drain():
@@ -288,20 +288,18 @@ class Stats(FolderCase):
 
     def test_requests_that_run_beside_the_loop_are_counted_while_they_do(self):
         daemon = self.daemon()
-        peer, other = self.peer(daemon), self.peer(daemon)
+        peer = self.peer(daemon)
         peer.call("space.create", name="s", ram="4G")
-        for i in range(4):
-            peer.send(harness.request_text("area.map", {"space": "s", "size": "0x20000000", "flags": "rw-",
-                                                        "backing": "eager"}, i) + "\n")
-        seen = []
-
-        def busy():
-            seen.append(other.call("daemon.stats")["queues"])
-            return seen[-1]["requests"] > 1 and seen[-1]["spaces"] == 1
-        self.eventually(busy, "several requests for one space")
+        # All in one piece: the loop hears of the end of none of them before it has served the last.
+        peer.send("".join(harness.request_text("area.map", {"space": "s", "size": "0x20000000", "flags": "rw-",
+                                                            "backing": "eager"}, i) + "\n" for i in range(4)) +
+                  harness.request_text("daemon.stats", None, "stats") + "\n")
+        stats = peer.reply()
+        self.assertEqual(stats["id"], "stats")
+        self.assertEqual(stats["result"]["queues"], {"spaces": 1, "requests": 4, "waiting": 0})
         for _ in range(4):
             self.assertIn("result", peer.reply())
-        self.assertEqual(other.call("daemon.stats")["queues"], {"spaces": 0, "requests": 0, "waiting": 0})
+        self.assertEqual(peer.call("daemon.stats")["queues"], {"spaces": 0, "requests": 0, "waiting": 0})
 
     def test_two_forms_at_once_are_a_usage_error(self):
         daemon = self.daemon()
