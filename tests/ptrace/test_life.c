@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -374,8 +375,50 @@ static void test_a_call_that_blocks_is_given_up_and_the_target_goes_on(void **st
         assert_int_equal(tracer_call(t, &sleep_long, 1, &why), ASPACE_TIMEOUT);
         assert_true(now_ms() - began < 5000);
         assert_false(tracer_spent(t));
+        assert_int_equal(tracer_threads(t), 1); /* for what must be taken back */
+        tracer_end(t);
         edit_once(t, TRACER_ONE_THREAD);
     }
+    tracer_close(t, false);
+    victim_end(&v);
+}
+
+/* Naps between mappings, so that the deadline comes anywhere. */
+static void test_a_batch_that_is_late_says_exactly_what_it_did(void **state)
+{
+    struct victim v = victim_start("sleeper", NULL);
+    struct tracer *t = open_tracer(v.pid);
+    struct timespec nap = {.tv_nsec = 7000000};
+    struct remote_call calls[200]; /* longer than the deadline, however fast */
+    const size_t count = sizeof(calls) / sizeof(calls[0]);
+    const uint64_t place = UINT64_C(0x200000000000);
+    struct refusal why;
+    uint64_t text;
+    size_t done = 0;
+
+    (void)state;
+    tracer_set_deadline(t, 100);
+    must(tracer_begin(t, TRACER_ALL_THREADS, &why), &why);
+    must(tracer_string(t, &nap, sizeof(nap), &why, &text), &why);
+    for (size_t i = 0; i < count; i++)
+        calls[i] = i % 2 ? (struct remote_call){.number = SYS_nanosleep, .args = {text}}
+                         : (struct remote_call){.number = SYS_mmap,
+                                                .args = {place + i * 8192, 4096, PROT_READ,
+                                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1ULL}};
+    assert_int_equal(tracer_call(t, calls, count, &why), ASPACE_TIMEOUT);
+    while (done < count && calls[done].done)
+        done++;
+    assert_true(done > 0 && done < count);
+    assert_true(tracer_threads(t) > 0);
+    tracer_extend(t);
+    for (size_t i = 0; i < count; i += 2) {
+        int64_t result = call_in(t, SYS_madvise, place + i * 8192, 4096, MADV_NORMAL, 0, 0, 0);
+        assert_int_equal(result, i < done ? 0 : -ENOMEM);
+        assert_int_equal(calls[i].done, i < done);
+    }
+    tracer_end(t);
+    tracer_set_deadline(t, 3000);
+    edit_once(t, TRACER_ONE_THREAD);
     tracer_close(t, false);
     victim_end(&v);
 }
@@ -485,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_a_vfork_parent_is_waited_for_if_time_allows),
         cmocka_unit_test(test_a_cancelled_transaction_ends_early),
         cmocka_unit_test(test_a_call_that_blocks_is_given_up_and_the_target_goes_on),
+        cmocka_unit_test(test_a_batch_that_is_late_says_exactly_what_it_did),
         cmocka_unit_test(test_a_frozen_target_is_given_up_at_the_deadline_and_edited_later),
         cmocka_unit_test(test_a_call_broken_off_by_a_freeze_leaves_the_target_whole),
     };

@@ -93,6 +93,17 @@ class Puppet:
         self.process.stdout.close()
 
 
+def joined(rows):
+    """Neighbours alike are one: an mprotect that fails for want of mappings may leave a border where it had begun."""
+    after = []
+    for row in rows:
+        if after and not row[4] and after[-1][1] == row[0] and after[-1][2:] == row[2:]:
+            after[-1] = (after[-1][0],) + row[1:]
+        else:
+            after.append(row)
+    return after
+
+
 def state_of(pid):
     with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
         return file.read().rsplit(")", 1)[1].split()[0]
@@ -479,6 +490,54 @@ class Together(Live):
         self.assertEqual(self.puppet.say("get(%d, 5)" % at(30)), b"moved")
         self.assertEqual(self.call("space.check")["problems"], [])
 
+    def test_what_comes_to_no_end_in_time_is_undone_from_the_start(self):
+        size = 512 << 20
+        self.map(0, 1)
+        self.call("area.map", start=hexa(at(16)), size=hexa(size), flags="rw-")
+        self.puppet.say("put(%d, b'first')" % at(0))
+        for advice in (15, 23):  # MADV_NOHUGEPAGE, MADV_POPULATE_WRITE: so that each change takes a millisecond
+            self.puppet.say("libc.madvise(ctypes.c_void_p(%d), ctypes.c_size_t(%d), %d)" % (at(16), size, advice))
+        before = self.puppet.maps()
+        generation = self.call("space.info")["generation"]
+        with self.assertRaises(harness.Refused) as caught:
+            self.ops(("area.unmap", {"start": hexa(at(0)), "size": PAGE}),
+                     *[("area.protect", {"start": hexa(at(16)), "size": size, "flags": flags})
+                       for _ in range(4000) for flags in ("r--", "rw-")])
+        self.assertError(caught.exception.error, harness.TIMEOUT)
+        self.assertEqual(self.puppet.maps(), before)
+        self.assertEqual(self.call("space.info")["generation"], generation)
+        self.assertEqual(self.puppet.say("get(%d, 5)" % at(0)), b"first")
+        self.map(2, 1)
+
+    def test_near_the_limit_of_mappings_an_apply_is_all_or_nothing_too(self):
+        with open("/proc/sys/vm/max_map_count", encoding="ascii") as file:
+            most = int(file.read())
+        if most > 200000:
+            self.skipTest("vm.max_map_count is %d here" % most)
+        for page in (0, 8, 16, 24):
+            self.map(page, 3)
+            self.puppet.say("put(%d, b'kept')" % at(page + 1))
+        self.map(40, 40)
+        self.puppet.say("[map_at(%d + 2 * 4096 * i, 4096) for i in range(%d)][-1]" % (at(4096), most))
+        outcomes = set()
+        for left in (4, 6, 7, 8, 9, 11, 24):  # mappings that fit still
+            self.puppet.say("[unmap(%d + 2 * 4096 * i, 4096) for i in range(%d)][-1]" % (at(4096), left))
+            before = joined(self.puppet.maps())
+            reply = self.peer.ask("space.apply", {"space": self.space, "ops": [
+                {"method": "area.unmap", "params": {"start": hexa(at(1)), "size": PAGE}},
+                {"method": "area.unmap", "params": {"start": hexa(at(9)), "size": PAGE}},
+                {"method": "area.move", "params": {"start": hexa(at(16)), "new_start": hexa(at(30))}},
+                {"method": "area.unmap", "params": {"start": hexa(at(25)), "size": PAGE}},
+                *[{"method": "area.protect", "params": {"start": hexa(at(41 + 2 * i)), "size": PAGE, "flags": "r--"}}
+                  for i in range(15)]]})
+            self.assertError(reply.get("error"), NO_MEMORY)
+            outcomes.add(reply["error"]["message"].split()[3])
+            self.assertTrue(joined(self.puppet.maps()) == before, "something was left behind with %d left" % left)
+            for page in (0, 8, 16, 24):
+                self.assertEqual(self.puppet.say("get(%d, 4)" % at(page + 1)), b"kept")
+        self.assertIn("mremap", outcomes)
+        self.assertIn("mprotect", outcomes)
+
     def test_a_dry_run_changes_nothing(self):
         self.map(0, 4)
         before = self.puppet.maps()
@@ -661,6 +720,11 @@ assert libc.prctl(22, 2, fprog, 0, 0) == 0
 
 
 class Going(Live):
+    def test_a_kept_program_is_reaped_when_it_ends(self):
+        pid = self.peer.call("space.create", name="brief", command=["cat", "/dev/null"], keep=True)["pid"]
+        self.peer.call("space.destroy", space="brief")
+        self.eventually(lambda: not os.path.exists("/proc/%d" % pid), "no zombie is left")
+
     def test_after_destroy_no_trace_is_left(self):
         other = self.new_puppet()
         other.say("spin(3)")

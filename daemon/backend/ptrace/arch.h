@@ -64,6 +64,8 @@ struct batch_registers {
 void registers_load_batch(const struct registers *saved, const struct batch_registers *batch, struct registers *ret);
 /* The address in the table of the first call that is not recorded, of a batch stopped anywhere. */
 uint64_t registers_batch_position(const struct registers *r);
+/* A batch stopped anywhere is to end with that call. */
+void registers_end_batch(struct registers *r);
 
 /* What the agent's code works with, in the target. */
 struct agent_data {

@@ -232,5 +232,7 @@ enum aspace_error memory_poke(struct tracer *t, uint64_t addr, const void *bytes
 /* ---- spawn.c ---- */
 
 enum aspace_error spawn_target(struct tracer *t, const struct tracer_options *options, struct refusal *why);
+/* One that outlives its tracer is reaped when it ends. */
+void spawn_leave(struct tracer *t);
 
 #endif

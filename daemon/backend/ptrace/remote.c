@@ -225,7 +225,8 @@ static enum aspace_error end_step(struct tracer *t, enum step step, struct refus
         why->hint = "try again";
         return why->code;
     case STEP_LATE:
-        tracer_end(t);
+        if (t->spent || !caller(t)->stopped)
+            tracer_end(t);
         refuse(why, ASPACE_TIMEOUT,
                t->spent ? "a call in process %d is not over; it may be done yet"
                         : "a call in process %d was not done in time",
@@ -288,6 +289,7 @@ static bool is_batch_info(const struct tracer *t, const siginfo_t *info)
 struct batch {
     struct batch_registers registers;
     struct registers now; /* where it is to go on */
+    bool late;            /* the deadline passed: it is to end with the call that it is at */
 };
 
 /* A foreign signal in mid-batch: delivered with the thread's own registers; the batch then goes on exactly where it
@@ -299,6 +301,8 @@ static enum step interrupt_batch(struct tracer *t, struct batch *batch, int sign
     if (!registers_get(caller(t)->tid, &batch->now))
         return STEP_GONE;
     registers_redo(&batch->now);
+    if (batch->late)
+        registers_end_batch(&batch->now);
     step = back_out(t, signal);
     if (step != STEP_AGAIN)
         return step;
@@ -327,6 +331,30 @@ static enum step batch_signal_stop(struct tracer *t, struct batch *batch, int si
     return interrupt_batch(t, batch, signal, why);
 }
 
+/* The deadline passed. The batch is stopped and told to end after the call that it is at, so that what is done is known:
+ * that call has as much time again. */
+static enum step hurry_batch(struct tracer *t, struct batch *batch)
+{
+    if (batch->late)
+        return abandon(t);
+    batch->late = true;
+    atomic_store(&t->cancelled, false);
+    timer_start(t, t->deadline_ms);
+    ptrace(PTRACE_INTERRUPT, caller(t)->tid, NULL, NULL);
+    return STEP_AGAIN;
+}
+
+/* A stop for no signal: asked for by us, or of the whole process. */
+static enum step batch_event_stop(struct tracer *t, struct batch *batch)
+{
+    if (!batch->late)
+        return STEP_AGAIN;
+    if (!registers_get(caller(t)->tid, &batch->now))
+        return STEP_GONE;
+    registers_end_batch(&batch->now);
+    return registers_set(caller(t)->tid, &batch->now) ? STEP_AGAIN : STEP_GONE;
+}
+
 static enum step run_batch(struct tracer *t, struct batch *batch, struct refusal *why)
 {
     struct tracee *tracee = caller(t);
@@ -335,17 +363,19 @@ static enum step run_batch(struct tracer *t, struct batch *batch, struct refusal
     tracee->changed = true;
     if (!registers_set(tracee->tid, &batch->now))
         return STEP_GONE;
+    resume(tracee, PTRACE_CONT, 0);
     while (step == STEP_AGAIN) {
-        resume(tracee, PTRACE_CONT, 0);
         struct stop stop = tracer_wait(t, tracee);
         if (stop.kind == STOP_SIGNAL)
             step = batch_signal_stop(t, batch, stop.signal, why);
-        else if (stop.kind == STOP_LATE) {
-            step = give_up(t, true, NULL);
-            if (step == STEP_LATE && tracee->stopped && !registers_get(tracee->tid, &batch->now))
-                return STEP_GONE;
-        } else if (stop.kind == STOP_GONE)
+        else if (stop.kind == STOP_LATE)
+            step = hurry_batch(t, batch);
+        else if (stop.kind == STOP_GONE)
             return STEP_GONE;
+        else
+            step = batch_event_stop(t, batch);
+        if (step == STEP_AGAIN && stop.kind != STOP_LATE)
+            resume(tracee, PTRACE_CONT, 0);
     }
     return step;
 }
@@ -417,6 +447,8 @@ static enum aspace_error call_batch(struct tracer *t, struct remote_call *calls,
     registers_load_batch(&caller(t)->saved, &batch.registers, &batch.now);
     enum step step = run_batch(t, &batch, why);
     *ret_done = (registers_batch_position(&batch.now) - table) / sizeof(struct batch_entry);
+    if (step == STEP_DONE && batch.late)
+        step = STEP_LATE;
     if ((step == STEP_DONE || step == STEP_LATE) && read_results(t, calls, *ret_done, why))
         return end_step(t, STEP_GONE, why);
     return end_step(t, step, why);

@@ -13,7 +13,9 @@
 
 #include "ptrace/target.h"
 
-#define ADDR "0x%" PRIx64
+#define ADDR          "0x%" PRIx64
+#define RESERVE_PAGES 4 /* each a mapping of its own */
+#define RESERVE_SIZE  ((uint64_t)RESERVE_PAGES * ASPACE_PAGE_SIZE)
 
 /* Consecutive steps that are one system call. */
 struct action {
@@ -33,8 +35,9 @@ struct settling {
     size_t undo_count;
     const struct step **of; /* the step that calls[i] is for */
     size_t *undo_upto;      /* of undo[], those to be made when calls[0..i) were */
-    uint64_t stash;
+    uint64_t stash;         /* its last pages are the reserve */
     uint64_t stash_size;
+    bool lost; /* what could not be put back is in the stash */
     uint64_t stash_used;
 };
 
@@ -203,17 +206,47 @@ static void make_calls(struct settling *s)
 
 /* ---- The stash ---- */
 
-/* Bytes of all that is unmapped, if it must be able to come back. */
+/* Bytes of all that is unmapped, if it must be able to come back, and of the reserve, if anything moves at all. */
 static uint64_t stash_wanted(const struct settling *s)
 {
     uint64_t size = 0;
+    bool moves = false;
 
     if (s->action_count < 2)
         return 0;
-    for (size_t i = 0; i < s->t->step_count; i++)
-        if (s->t->steps[i].kind == STEP_UNMAP)
-            size += range_bytes(s->t->steps[i].area.range);
-    return size;
+    for (size_t i = 0; i < s->t->step_count; i++) {
+        const struct step *step = &s->t->steps[i];
+
+        moves |= step->kind == STEP_UNMAP || step->kind == STEP_MOVE;
+        if (step->kind == STEP_UNMAP)
+            size += range_bytes(step->area.range);
+    }
+    return moves ? size + RESERVE_SIZE : 0;
+}
+
+static uint64_t reserve_of(const struct settling *s)
+{
+    return s->stash + s->stash_size - RESERVE_SIZE;
+}
+
+/* mremap wants room for a few mappings more than it makes (mm/mremap.c), also on the way back, and then the target may
+ * have no more: these are given up for it. */
+static void make_reserve(struct settling *s)
+{
+    if (!s->stash)
+        return;
+    for (uint64_t i = 0; i < RESERVE_PAGES; i += 2)
+        call(s, &s->t->steps[0], SYS_mprotect, reserve_of(s) + i * ASPACE_PAGE_SIZE, ASPACE_PAGE_SIZE, PROT_READ, 0, 0,
+             0);
+}
+
+static void drop_reserve(struct settling *s)
+{
+    struct refusal why;
+    int64_t result;
+
+    if (s->stash)
+        (void)tracer_call_one(s->t->tracer, SYS_munmap, (uint64_t[6]){reserve_of(s), RESERVE_SIZE}, &why, &result);
 }
 
 static enum aspace_error make_stash(struct settling *s, struct refusal *why)
@@ -239,7 +272,7 @@ static void drop_stash(struct settling *s)
     struct refusal why;
     int64_t result;
 
-    if (s->stash)
+    if (s->stash && !s->lost)
         (void)tracer_call_one(s->t->tracer, SYS_munmap, (uint64_t[6]){s->stash, s->stash_size}, &why, &result);
 }
 
@@ -313,30 +346,41 @@ static bool take_back(struct settling *s, size_t done, bool half)
     return whole;
 }
 
+/* All back as it was after calls[0 .. done); *why says already why. */
+static void give_back(struct settling *s, size_t done, bool half, struct refusal *why)
+{
+    tracer_extend(s->t->tracer);
+    drop_reserve(s);
+    if (take_back(s, done, half))
+        return;
+    s->lost = true;
+    why->code = ASPACE_BAD_STATE;
+    why->hint = "and the kernel did not let all be put back: look at the areas again";
+}
+
 static enum aspace_error run(struct settling *s, struct refusal *why)
 {
+    enum aspace_error error = tracer_call(s->t->tracer, s->calls, s->count, why);
     size_t done = 0;
-    bool half;
 
-    if (tracer_call(s->t->tracer, s->calls, s->count, why))
-        return why->code;
     while (done < s->count && s->calls[done].done && !remote_call_failed(&s->calls[done]))
         done++;
+    if (error) {
+        if (tracer_threads(s->t->tracer) > 0) /* it came to no end in time: all are stopped still */
+            give_back(s, done, false, why);
+        return why->code;
+    }
     if (done == s->count)
         return ASPACE_OK;
     refused_call(s, done, why);
-    half = s->calls[done].number == SYS_mprotect;
-    if (!take_back(s, done, half)) {
-        why->code = ASPACE_BAD_STATE;
-        why->hint = "and the kernel did not let all be put back: look at the areas again";
-    }
+    give_back(s, done, s->calls[done].number == SYS_mprotect, why);
     return why->code;
 }
 
-/* Calls, undos and their bounds: a step is at most one of each, a map over others one more. */
+/* Calls, undos and their bounds: a step is at most one of each, a map over others one more; and the reserve's. */
 static enum aspace_error take_memory(struct settling *s, struct refusal *why)
 {
-    size_t most = s->t->step_count + 1;
+    size_t most = s->t->step_count + 1 + RESERVE_PAGES / 2;
 
     s->actions = calloc(most, sizeof(*s->actions));
     s->calls = calloc(most, sizeof(*s->calls));
@@ -363,6 +407,7 @@ static enum aspace_error settle_stopped(struct settling *s, struct refusal *why)
 
     if (check_stacks(s, why) || make_stash(s, why))
         return why->code;
+    make_reserve(s);
     make_calls(s);
     error = run(s, why);
     drop_stash(s);

@@ -1,7 +1,10 @@
 /* Starting a target ourselves, on the tracer's own thread, held at its first instruction. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -112,4 +115,31 @@ enum aspace_error spawn_target(struct tracer *t, const struct tracer_options *op
         if (fds[i] >= 0)
             close(fds[i]);
     return error;
+}
+
+/* Waits for the end of a child that nobody else waits for any more; by its pidfd, so that no stop of it is taken from a
+ * thread that traces it then. */
+static void *await_end(void *argument)
+{
+    int pidfd = (int)(intptr_t)argument;
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    siginfo_t info;
+
+    while (poll(&end, 1, -1) < 0 && errno == EINTR)
+        ;
+    while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL) < 0 && errno == EINTR)
+        ;
+    close(pidfd);
+    return NULL;
+}
+
+void spawn_leave(struct tracer *t)
+{
+    int pidfd = fcntl(t->pidfd, F_DUPFD_CLOEXEC, 0);
+    pthread_t thread;
+
+    if (pidfd >= 0 && pthread_create(&thread, NULL, await_end, (void *)(intptr_t)pidfd) == 0)
+        pthread_detach(thread);
+    else if (pidfd >= 0)
+        close(pidfd); /* it stays a zombie until the daemon ends */
 }

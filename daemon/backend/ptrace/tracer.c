@@ -9,6 +9,7 @@
 #include "ptrace/internal.h"
 
 #define KILL_WAIT_MS 1000 /* for a killed target to be gone */
+#define EXTENSION    4 /* times the deadline: what was begun takes as long to take back, call by call a little more */
 
 /* ---- Opening and closing ---- */
 
@@ -106,6 +107,8 @@ void tracer_close(struct tracer *t, bool kill)
         kill_target(t);
     else
         leave_target(t);
+    if (t->spawned && t->pidfd >= 0 && process_alive(t))
+        spawn_leave(t);
     agent_forget(t);
     timer_close(t);
     process_unbind(t);
@@ -281,6 +284,12 @@ pid_t tracer_pid(const struct tracer *t)
 void tracer_set_deadline(struct tracer *t, uint64_t deadline_ms)
 {
     t->deadline_ms = deadline_ms ? deadline_ms : TRACER_DEADLINE_MS;
+}
+
+void tracer_extend(struct tracer *t)
+{
+    if (t->active)
+        timer_start(t, EXTENSION * t->deadline_ms);
 }
 
 bool tracer_spent(const struct tracer *t)

@@ -92,8 +92,9 @@ static inline bool remote_call_failed(const struct remote_call *call)
  * to the target between calls (a handler then runs after tracer_end()). Only inside a transaction.
  *
  * ASPACE_OK says that the calls ran up to there, also when one was refused. After anything else, `done` says which are
- * over; the one after these may have been made or not, and after a Timeout may be made yet. The transaction goes on
- * after Busy; after TargetGone and Timeout it is over. */
+ * over. After Busy, and after a Timeout with the target stopped, no other was made and the transaction goes on: see
+ * tracer_extend(). After TargetGone, and a Timeout that makes the tracer spent, it is over; the call after those that are
+ * done may have been made or not, and after the Timeout may be made yet. */
 enum aspace_error tracer_call(struct tracer *t, struct remote_call *calls, size_t count, struct refusal *why);
 
 #define TRACER_STRING_MAX 4096
@@ -169,6 +170,9 @@ int tracer_open_file(const struct tracer *t, const char *name, int flags);
 
 /* For the transactions that begin after this; 0 for TRACER_DEADLINE_MS. */
 void tracer_set_deadline(struct tracer *t, uint64_t deadline_ms);
+
+/* The transaction gets more time, several times what it had: to take back what was done in it. */
+void tracer_extend(struct tracer *t);
 
 /* Makes the call that runs now, or the next one, end with Timeout as if the deadline had passed. Any thread. */
 void tracer_cancel(struct tracer *t);

@@ -139,6 +139,12 @@ uint64_t registers_batch_position(const struct registers *r)
     return r->raw.rbx;
 }
 
+void registers_end_batch(struct registers *r)
+{
+    if (r->raw.rbx < r->raw.rbp)
+        r->raw.rbp = r->raw.rbx + sizeof(struct batch_entry);
+}
+
 /* In a call that ended with one of the restart codes. */
 static bool is_restart(const struct registers *r)
 {
