@@ -463,6 +463,8 @@ class Import(CtlCase):
         process = subprocess.Popen(["sleep", "600"])
         try:
             self.eventually(lambda: open("/proc/%d/comm" % process.pid).read() == "sleep\n", "sleep running")
+            # asleep, so the loader has made the last of its mappings
+            self.eventually(lambda: open("/proc/%d/stat" % process.pid).read().split()[2] == "S", "sleep sleeping")
             result = self.ctl("import", self.space, process.pid)
             self.assertEqual(result.returncode, DONE, result)
             with open("/proc/%d/maps" % process.pid, encoding="utf-8") as file:
