@@ -7,7 +7,9 @@
 #include <string.h>
 
 #define INJECTIONS 20
-#define LATER_MS   650 /* of the second the calls last: one that began anew then would take too long */
+/* How long the calls last. A machine that is too busy to make all edits in that time gets longer ones. */
+#define WAIT_MS     1000u
+#define WAIT_MAX_MS 16000u
 
 static const char *const calls[] = {
     "nanosleep",    "nanosleep_absolute",
@@ -25,32 +27,71 @@ static const char *const calls[] = {
 
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
 
-/* All victims block at the same time; each is edited at first, and again later. */
-static void check_all(enum tracer_scope scope)
-{
+struct blocked {
     struct victim victims[CALLS];
     struct tracer *tracers[CALLS];
-    char bad[1024] = "";
+    size_t count;
+    uint64_t began;
+};
 
-    uint64_t began = now_ms();
-
-    for (size_t i = 0; i < CALLS; i++) {
-        victims[i] = victim_start("blocked", calls[i]);
-        tracers[i] = open_tracer(victims[i].pid);
-        for (int n = 0; n < INJECTIONS; n++)
-            edit_once(tracers[i], scope);
+/* Unless that much of `wait` is over: what would be edited then might have ended already. */
+static bool edit_in_time(struct blocked *b, size_t i, enum tracer_scope scope, uint64_t until)
+{
+    for (int n = 0; n < INJECTIONS; n++) {
+        if (now_ms() >= until)
+            return false;
+        edit_once(b->tracers[i], scope);
     }
-    while (now_ms() < began + LATER_MS)
+    return true;
+}
+
+/* At first, and again when a call that began anew would take too long. */
+static bool edit_all(struct blocked *b, enum tracer_scope scope, unsigned wait)
+{
+    for (; b->count < CALLS; b->count++) {
+        b->victims[b->count] = victim_start("blocked", calls[b->count]);
+        b->tracers[b->count] = open_tracer(b->victims[b->count].pid);
+        if (!edit_in_time(b, b->count, scope, b->began + wait * 65 / 100)) {
+            b->count++;
+            return false;
+        }
+    }
+    while (now_ms() < b->began + wait * 65 / 100)
         sleep_ms(1);
     for (size_t i = 0; i < CALLS; i++)
-        for (int n = 0; n < INJECTIONS; n++)
-            edit_once(tracers[i], scope);
-    for (size_t i = 0; i < CALLS; i++) {
-        const char *line = victim_line(&victims[i]);
+        if (!edit_in_time(b, i, scope, b->began + wait * 9 / 10))
+            return false;
+    return true;
+}
+
+/* All victims block at the same time. What is wrong is in `bad`. */
+static void check_for(enum tracer_scope scope, unsigned wait, char *bad, size_t size)
+{
+    struct blocked b = {.began = now_ms()};
+    char text[16];
+
+    snprintf(text, sizeof(text), "%u", wait);
+    setenv("VICTIM_WAIT_MS", text, 1);
+    bool in_time = edit_all(&b, scope, wait);
+    snprintf(bad, size, "%s", in_time ? "" : "the edits took too long; ");
+    for (size_t i = 0; i < b.count; i++) {
+        const char *line = victim_line(&b.victims[i]);
         if (strcmp(line, "ok") != 0)
-            snprintf(bad + strlen(bad), sizeof(bad) - strlen(bad), "%s: %s; ", calls[i], line);
-        tracer_close(tracers[i], false);
-        victim_end(&victims[i]);
+            snprintf(bad + strlen(bad), size - strlen(bad), "%s: %s; ", calls[i], line);
+        tracer_close(b.tracers[i], false);
+        victim_end(&b.victims[i]);
+    }
+}
+
+static void check_all(enum tracer_scope scope)
+{
+    char bad[1024] = "";
+
+    for (unsigned wait = WAIT_MS; wait <= WAIT_MAX_MS; wait *= 4) {
+        check_for(scope, wait, bad, sizeof(bad));
+        if (!*bad)
+            return;
+        print_message("in calls of %u ms: %s\n", wait, bad);
     }
     assert_string_equal(bad, "");
 }

@@ -69,7 +69,7 @@ static void test_a_target_killed_at_any_moment_is_gone_and_nothing_hangs(void **
             kill(v.pid, SIGKILL);
             _exit(0);
         }
-        uint64_t until = now_ms() + 5000;
+        uint64_t until = now_ms() + 30000;
         while (!error && now_ms() < until) {
             struct remote_call calls[32];
             for (int n = 0; n < 32; n++)
@@ -298,7 +298,7 @@ static struct spent spend(pid_t pid, enum tracer_scope scope)
     assert_int_equal(pthread_create(&thread, NULL, meet_deadline, &s), 0);
     pthread_join(thread, NULL);
     assert_int_equal(s.error, ASPACE_TIMEOUT);
-    assert_true(s.took >= 140 && s.took < 5000);
+    assert_true(s.took >= 140 && s.took < 20000);
     assert_true(tracer_spent(s.t));
     assert_int_equal(tracer_begin(s.t, TRACER_ONE_THREAD, &why), ASPACE_BUSY);
     must(tracer_adopt(s.t, &why), &why);
@@ -311,7 +311,7 @@ static void test_a_vfork_parent_is_given_up_at_the_deadline_and_edited_later(voi
 {
     (void)state;
     for (int scope = 0; scope < 2; scope++) {
-        struct victim v = victim_start("vfork", "600");
+        struct victim v = victim_start("vfork", "2000");
         wait_for_state(v.pid, 'D');
         struct spent s = spend(v.pid, scope ? TRACER_ALL_THREADS : TRACER_ONE_THREAD);
         victim_expect(&v, "ok");
@@ -353,7 +353,7 @@ static void test_a_cancelled_transaction_ends_early(void **state)
     assert_int_equal(pthread_create(&thread, NULL, cancel_soon, t), 0);
     uint64_t began = now_ms();
     assert_int_equal(tracer_begin(t, TRACER_ONE_THREAD, &why), ASPACE_TIMEOUT);
-    assert_true(now_ms() - began < 5000);
+    assert_true(now_ms() - began < 20000);
     pthread_join(thread, NULL);
     assert_true(tracer_spent(t));
     tracer_close(t, false);
@@ -368,12 +368,12 @@ static void test_a_call_that_blocks_is_given_up_and_the_target_goes_on(void **st
     struct remote_call sleep_long = {.number = SYS_pause};
 
     (void)state;
-    tracer_set_deadline(t, 100);
+    tracer_set_deadline(t, 400);
     for (int i = 0; i < 3; i++) {
         must(tracer_begin(t, TRACER_ONE_THREAD, &why), &why);
         uint64_t began = now_ms();
         assert_int_equal(tracer_call(t, &sleep_long, 1, &why), ASPACE_TIMEOUT);
-        assert_true(now_ms() - began < 5000);
+        assert_true(now_ms() - began < 20000);
         assert_false(tracer_spent(t));
         assert_int_equal(tracer_threads(t), 1); /* for what must be taken back */
         tracer_end(t);

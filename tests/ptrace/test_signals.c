@@ -148,6 +148,35 @@ static void test_a_signal_at_every_boundary_of_a_batch_is_delivered_and_the_batc
     victim_end(&v);
 }
 
+static uint64_t number_in_status(pid_t pid, const char *name, int base)
+{
+    char *text = proc_text(pid, "status");
+    const char *line = strstr(text, name);
+    uint64_t number;
+
+    assert_non_null(line);
+    number = strtoull(line + strlen(name), NULL, base);
+    free(text);
+    return number;
+}
+
+/* Until the target has taken the signal: one more of that number would be lost before. */
+static void await_taken(pid_t pid, int number)
+{
+    for (uint64_t until = now_ms() + 30000; number_in_status(pid, "\nShdPnd:", 16) >> (number - 1) & 1; sleep_ms(1))
+        assert_true(now_ms() < until);
+}
+
+/* Until a process that sleeps again and again has done so: it has seen what was there before. */
+static void await_naps(pid_t pid)
+{
+    uint64_t naps = number_in_status(pid, "\nvoluntary_ctxt_switches:", 10);
+
+    for (uint64_t until = now_ms() + 30000; number_in_status(pid, "\nvoluntary_ctxt_switches:", 10) < naps + 3;
+         sleep_ms(1))
+        assert_true(now_ms() < until);
+}
+
 static void test_sigtrap_is_never_made_and_never_eaten(void **state)
 {
     static const char *const modes[] = {"ignored", "blocked", "handled"};
@@ -163,7 +192,9 @@ static void test_sigtrap_is_never_made_and_never_eaten(void **state)
             assert_int_equal(kill(v.pid, SIGURG), 0);
             edit_once(t, TRACER_ONE_THREAD);
             assert_true(run_batch(t));
-            sleep_ms(2);
+            await_taken(v.pid, SIGURG);
+            if (mode == 2)
+                await_taken(v.pid, SIGTRAP);
         }
         tracer_close(t, false);
         close(v.in);
@@ -197,7 +228,7 @@ static void test_sigterm_ends_a_target_in_the_midst_of_edits(void **state)
             kill(v.pid, SIGTERM);
             _exit(0);
         }
-        for (int n = 0; run_batch(t) && n < 100000; n++)
+        for (uint64_t until = now_ms() + 30000; run_batch(t) && now_ms() < until;)
             ;
         assert_true(tracer_gone(t));
         tracer_close(t, false);
@@ -217,6 +248,7 @@ static void test_a_stopped_target_stays_stopped_and_its_parent_is_told_once(void
     (void)state;
     kill(child, SIGSTOP);
     wait_for_state(child, 'T');
+    await_naps(v.pid);
     for (int i = 0; i < 20; i++) {
         edit_once(t, i % 2 ? TRACER_ONE_THREAD : TRACER_ALL_THREADS);
         assert_true(run_batch(t));
@@ -227,7 +259,7 @@ static void test_a_stopped_target_stays_stopped_and_its_parent_is_told_once(void
     for (int i = 0; i < 20; i++)
         edit_once(t, TRACER_ONE_THREAD);
     tracer_close(t, false);
-    sleep_ms(20);
+    await_naps(v.pid);
     close(v.in);
     v.in = -1;
     victim_expect(&v, "1 stops, 1 continues");

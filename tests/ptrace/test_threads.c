@@ -25,7 +25,7 @@ static void await_movement(struct tracer *t, uint64_t addr, const uint64_t befor
 {
     uint64_t now[COUNTS];
 
-    for (uint64_t until = now_ms() + 5000; now_ms() < until; sleep_ms(1)) {
+    for (uint64_t until = now_ms() + 30000; now_ms() < until; sleep_ms(1)) {
         read_counts(t, addr, now);
         if (memcmp(before, now, sizeof(now)) != 0)
             return;

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 
 struct victim victim_start(const char *what, const char *argument)
 {
@@ -177,13 +177,12 @@ char *proc_text(pid_t pid, const char *name)
 
 void wait_for_state(pid_t pid, char wanted)
 {
-    for (int i = 0; i < 2000; i++) {
+    for (uint64_t until = now_ms() + PATIENCE_MS; now_ms() < until; sleep_ms(1)) {
         char *text = proc_text(pid, "stat");
         char found = strrchr(text, ')')[2];
         free(text);
         if (found == wanted)
             return;
-        sleep_ms(1);
     }
     fail_msg("process %d never got into state %c", (int)pid, wanted);
 }

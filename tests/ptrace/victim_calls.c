@@ -25,7 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS 1000
+/* How long the calls last, whole seconds: VICTIM_WAIT_MS in the environment. */
+static unsigned wait_ms = 1000;
 
 static struct timespec in_ms(unsigned ms)
 {
@@ -50,7 +51,7 @@ static void on_signal(int number)
 
 static int call_nanosleep(void)
 {
-    struct timespec time = in_ms(WAIT_MS);
+    struct timespec time = in_ms(wait_ms);
     return nanosleep(&time, NULL);
 }
 
@@ -58,13 +59,13 @@ static int call_nanosleep_absolute(void)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += WAIT_MS / 1000;
+    until.tv_sec += wait_ms / 1000;
     return clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
 static int call_futex_timed(void)
 {
-    struct timespec time = in_ms(WAIT_MS);
+    struct timespec time = in_ms(wait_ms);
     int value = 0;
     return syscall(SYS_futex, &value, FUTEX_WAIT, 0, &time, NULL, 0) == -1 && errno == ETIMEDOUT ? 0 : -1;
 }
@@ -83,7 +84,7 @@ static void wake_futex(void)
 static int call_poll_timed(void)
 {
     struct pollfd poll_fd = {.fd = pipe_fds[0], .events = POLLIN};
-    return poll(&poll_fd, 1, WAIT_MS);
+    return poll(&poll_fd, 1, (int)wait_ms);
 }
 
 static int call_poll(void)
@@ -99,7 +100,7 @@ static void wake_pipe(void)
 
 static int call_select_timed(void)
 {
-    struct timeval time = {.tv_sec = WAIT_MS / 1000};
+    struct timeval time = {.tv_sec = wait_ms / 1000};
     return select(0, NULL, NULL, NULL, &time);
 }
 
@@ -122,14 +123,14 @@ static void wake_recv(void)
 
 static int call_recv_timed(void)
 {
-    struct timeval time = {.tv_sec = 5};
+    struct timeval time = {.tv_sec = 5 * wait_ms / 1000};
     setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
     return call_recv();
 }
 
 static int call_read_timed(void)
 {
-    struct timeval time = {.tv_sec = 5};
+    struct timeval time = {.tv_sec = 5 * wait_ms / 1000};
     char byte;
     setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
     return read(pair[0], &byte, 1) == 1 ? 0 : -1;
@@ -257,7 +258,7 @@ static void wake_semop(void)
 static const struct {
     const char *name;
     int (*call)(void);
-    void (*wake)(void); /* by the helper, after WAIT_MS; NULL: it ends by itself */
+    void (*wake)(void); /* by the helper, after wait_ms; NULL: it ends by itself */
 } calls[] = {
     {"nanosleep", call_nanosleep, NULL},
     {"nanosleep_absolute", call_nanosleep_absolute, NULL},
@@ -333,7 +334,7 @@ static void help(unsigned index)
 
     check(pipe(ready) == 0, "a pipe");
     if (fork() == 0) {
-        struct timespec time = in_ms(WAIT_MS);
+        struct timespec time = in_ms(wait_ms);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (calls[index].call == call_flock)
             hold_lock();
@@ -354,6 +355,8 @@ int victim_blocked(const char *argument)
     while (index < sizeof(calls) / sizeof(calls[0]) && strcmp(calls[index].name, argument) != 0)
         index++;
     check(index < sizeof(calls) / sizeof(calls[0]), "no such call");
+    if (getenv("VICTIM_WAIT_MS"))
+        wait_ms = (unsigned)atoi(getenv("VICTIM_WAIT_MS"));
     prepare();
     uint64_t began = victim_ms();
     if (calls[index].wake)
@@ -366,7 +369,7 @@ int victim_blocked(const char *argument)
     clean();
     if (result != 0)
         say("bad: %s: result %d, errno %d, after %d ms", argument, result, error, (int)took);
-    else if (took < WAIT_MS || took > WAIT_MS + WAIT_MS / 2)
+    else if (took < wait_ms || took > wait_ms + wait_ms / 2)
         say("bad: %s: took %d ms", argument, (int)took);
     else
         say("ok");
