@@ -51,6 +51,7 @@ uint64_t memory_set_generation(const struct memory_set *set);
 struct placement {
     uint64_t pages;
     uint64_t align; /* in pages, a power of two */
+    uint64_t wish;  /* 0, or a larger one that is tried first, then its half, and so on */
     enum aspace_policy policy;
     bool has_hint;
     uint64_t hint; /* the lowest first page wanted */

@@ -12,6 +12,17 @@ static struct range placement_window(const struct memory_set *set, const struct 
     return window;
 }
 
+static bool find_aligned(const struct memory_set *set, const struct placement *place, struct range window,
+                         uint64_t *ret_page)
+{
+    uint64_t align = place->wish > place->align ? place->wish : place->align;
+
+    for (; align > place->align; align /= 2)
+        if (area_map_find_free(&set->map, window, place->pages, align, place->policy, ret_page))
+            return true;
+    return area_map_find_free(&set->map, window, place->pages, place->align, place->policy, ret_page);
+}
+
 enum aspace_error memory_set_find_free(const struct memory_set *set, const struct placement *place, struct refusal *why,
                                        uint64_t *ret_page)
 {
@@ -23,8 +34,7 @@ enum aspace_error memory_set_find_free(const struct memory_set *set, const struc
         return why->code;
     }
     window = placement_window(set, place);
-    if (!range_empty(window) &&
-        area_map_find_free(&set->map, window, place->pages, place->align, place->policy, ret_page))
+    if (!range_empty(window) && find_aligned(set, place, window, ret_page))
         return ASPACE_OK;
     refuse(why, ASPACE_NOT_FOUND, "no free range of " ADDR " bytes, aligned to " ADDR ", from " ADDR " to " ADDR,
            page_addr(place->pages), page_addr(place->align), page_addr(window.start), page_addr(window.end) - 1);

@@ -6,10 +6,10 @@
 
 /* ---- Placement: area.map and area.find_free ---- */
 
-/* The size of the pages that area.map asks for; those of find_free, and of auto, are the smallest. */
-static uint64_t page_bytes(const struct call *call)
+/* The size of a page; of auto, the smallest. */
+static uint64_t bytes_of(enum aspace_page page)
 {
-    switch (call_has(call, PARAM_PAGE) ? (enum aspace_page)call_number(call, PARAM_PAGE) : ASPACE_PAGE_4K) {
+    switch (page) {
     case ASPACE_PAGE_2M:
         return UINT64_C(1) << 21;
     case ASPACE_PAGE_1G:
@@ -17,6 +17,12 @@ static uint64_t page_bytes(const struct call *call)
     default:
         return ASPACE_PAGE_SIZE;
     }
+}
+
+/* The size of the pages that area.map asks for; find_free does not say. */
+static uint64_t page_bytes(const struct call *call)
+{
+    return bytes_of(call_has(call, PARAM_PAGE) ? (enum aspace_page)call_number(call, PARAM_PAGE) : ASPACE_PAGE_4K);
 }
 
 static enum aspace_error read_align(struct call *call, struct placement *place)
@@ -148,6 +154,21 @@ static enum aspace_error read_page(struct call *call, struct map_request *reques
     return ASPACE_OK;
 }
 
+/* auto: a large page can be had where its address is aligned to it, and its physical address, too. */
+static void wish_for_large_pages(const struct call *call, struct map_request *request)
+{
+    static const enum aspace_page sizes[] = {ASPACE_PAGE_2M, ASPACE_PAGE_1G};
+
+    if (request->attr.page != ASPACE_PAGE_AUTO || call_has(call, PARAM_ALIGN))
+        return;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        uint64_t large = page_of(bytes_of(sizes[i]));
+
+        if (request->place.pages >= large && !(request->pa_page & (large - 1)))
+            request->place.wish = large;
+    }
+}
+
 /* The target opens the file, if there is one, before the place is looked for: it stands still from then on. */
 static enum aspace_error map_at(struct call *call, struct map_request *request, uint64_t *ret_page, struct area *ret)
 {
@@ -187,6 +208,7 @@ enum aspace_error area_map_method(struct call *call)
         return call->why.code;
     if (read_backing(call, &request) || check_live_flags(call, request.attr.flags))
         return call->why.code;
+    wish_for_large_pages(call, &request);
     if (map_at(call, &request, &page, &area)) {
         if (!call->space->set.open && call_has(call, PARAM_PATH))
             call->space->backend->ops->rollback(call->space->backend); /* the target stands still for its file */

@@ -104,6 +104,24 @@ class LargePages(Architectures):
             start = int(self.on("area.map", size=size, flags="rw-", page=page, align=PAGE)["start"], 16)
             self.assertEqual(start % size, 0)
 
+    def placed(self, size, **more):
+        start = int(self.on("area.map", size=size, flags="rw-", page="auto", **more)["start"], 16)
+        return start, int(self.on("page.walk", addr=start)["page_size"], 16)
+
+    def test_auto_is_placed_where_large_pages_fit_if_there_is_room(self):
+        self.create()
+        self.on("area.map", size=PAGE, flags="rw-")
+        self.assertEqual(self.placed(M2 + PAGE, backing="eager"), (M2, M2))
+        self.assertEqual(self.placed(2 * G1, backing="linear", pa=G1), (G1, G1))
+        self.assertEqual(self.placed(M2 - 2 * PAGE, backing="eager"), (2 * PAGE, PAGE))
+        start, page = self.placed(2 * M2, backing="linear", pa=PAGE) # no large page can lead there
+        self.assertEqual((start % M2 == 0, page), (False, PAGE))
+        start, page = self.placed(M2, backing="eager", align=PAGE) # who says how it is aligned has it so
+        self.assertEqual((start % M2 == 0, page), (False, PAGE))
+        start, page = self.placed(M2, backing="eager", within=[4 * G1 + PAGE, 4 * G1 + M2 + PAGE])
+        self.assertEqual((start, page), (4 * G1 + PAGE, PAGE))
+        self.check()
+
     def test_what_is_no_multiple_of_the_page_is_refused(self):
         self.create()
         for param, named in (("start", {"start": M2 + PAGE, "size": M2}), ("size", {"start": M2, "size": M2 + PAGE}),

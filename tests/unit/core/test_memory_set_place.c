@@ -98,6 +98,32 @@ static void find_free_with_a_large_alignment_never_overlaps(void **state)
     set_fixture_close(&f);
 }
 
+static void a_wish_for_alignment_is_met_as_far_as_there_is_room(void **state)
+{
+    struct placement place = {.pages = 4, .wish = 16};
+    struct set_fixture f;
+
+    (void)state;
+    /*                            0       8       16      24      32  */
+    set_fixture_open(&f, 16, 40, OFF, "A..............................B........");
+    assert_int_equal(find(&f, place), 16);
+    place.wish = 32; /* not there: half of it is */
+    assert_int_equal(find(&f, place), 16);
+    place.pages = 20;
+    assert_int_equal(find(&f, place), 8);
+    place.pages = 26;
+    assert_int_equal(find(&f, place), 4);
+    place.pages = 30;
+    assert_int_equal(find(&f, place), 1);
+    place.align = 2; /* what is asked for stands, a wish or not */
+    assert_int_equal(find(&f, place), NONE);
+    place.pages = 4;
+    place.align = 8;
+    place.wish = 4;
+    assert_int_equal(find(&f, place), 8);
+    set_fixture_close(&f);
+}
+
 static void a_hint_is_the_lowest_start_and_does_not_wrap(void **state)
 {
     struct placement place = {.pages = 2, .has_hint = true};
@@ -266,6 +292,7 @@ int main(void)
         cmocka_unit_test(each_policy_takes_its_own_hole),
         cmocka_unit_test(find_free_never_answers_past_the_limit),
         cmocka_unit_test(find_free_with_a_large_alignment_never_overlaps),
+        cmocka_unit_test(a_wish_for_alignment_is_met_as_far_as_there_is_room),
         cmocka_unit_test(a_hint_is_the_lowest_start_and_does_not_wrap),
         cmocka_unit_test(a_window_outside_the_space_is_refused),
         cmocka_unit_test(a_placement_leaves_page_0_out_unless_told_so),
