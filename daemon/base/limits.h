@@ -9,6 +9,7 @@
  * max_NAME. */
 #define LIMIT_MAP(X)                                                                                                   \
     X(message, UINT64_C(1) << 20, 256, UINT64_C(1) << 30, "bytes of one message from a peer")                          \
+    X(batch, 16384, 1, 1 << 24, "requests in one batch: nobody else is served meanwhile")                              \
     X(connections, 1024, 1, 1 << 20, "connections at once")                                                            \
     X(user_connections, 1 << 20, 1, 1 << 20, "connections of one user at once")                                        \
     X(pending, UINT64_C(4) << 20, 4096, UINT64_C(1) << 32,                                                             \

@@ -139,7 +139,7 @@ static void drop_lock(const char *path, int fd)
 {
     char name[sizeof(((struct socket_file *)0)->path) + 8];
 
-    if (lock_path(path, name, sizeof(name)))
+    if (lock_path(path, name, sizeof(name)) && still_there(fd, name))
         unlink(name); /* while it is still held: who waits for it sees that it is gone */
     close(fd);
 }

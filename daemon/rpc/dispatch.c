@@ -1,6 +1,7 @@
 /* Dispatch: from a message to its requests, each answered at once or later. */
 #include "rpc/dispatch.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -163,6 +164,18 @@ static void leave_out(struct message *m, uint32_t token)
         request_leave_out(&call);
 }
 
+/* As one: it may hold a million of the shortest values, with a reply to each. */
+static void refuse_batch(struct message *m)
+{
+    struct refusal why;
+
+    m->service->unreadable++;
+    refuse(&why, ASPACE_INVALID_REQUEST, "the batch holds %" PRIu32 " requests, and the limit is %" PRIu64,
+           m->service->doc.tokens[0].count, m->service->limits.batch);
+    why.hint = "send several batches, or start the daemon with a larger --max-batch";
+    write_refusal(m->out, NULL, &why);
+}
+
 static void answer_batch(struct message *m)
 {
     const struct json_doc *doc = &m->service->doc;
@@ -170,6 +183,10 @@ static void answer_batch(struct message *m)
     if (doc->tokens[0].count == 0) {
         m->service->unreadable++;
         dispatch_refuse(m->out, ASPACE_INVALID_REQUEST, "a batch holds at least one request", NULL);
+        return;
+    }
+    if (doc->tokens[0].count > m->service->limits.batch) {
+        refuse_batch(m);
         return;
     }
     m->batch = true;

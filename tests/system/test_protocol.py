@@ -544,6 +544,18 @@ class Batches(harness.DaemonCase):
             self.assertError(one["error"], INVALID_REQUEST)
             self.assertIsNone(one["id"])
 
+    def test_a_batch_of_more_than_the_limit_gets_one_error_and_nothing_of_it_is_done(self):
+        most = self.call("daemon.info")["limits"]["max_batch"]
+        self.assertEqual(len(self.answer("[%s]" % ",".join(["1"] * most))), most)
+        self.create()
+        edit = request_text("area.map", {"space": self.space, "start": 0x1000, "size": 0x1000, "flags": "rw-"})
+        reply = self.answer("[%s,%s]" % (edit, ",".join(["1"] * most)))
+        self.assertIsInstance(reply, dict)
+        self.assertError(reply["error"], INVALID_REQUEST)
+        self.assertIsNone(reply["id"])
+        self.assertIn("--max-batch", reply["error"]["data"]["hint"])
+        self.assertEqual(self.on("space.info")["areas"], 0)
+
     def test_a_batch_in_a_batch_is_an_invalid_request(self):
         reply = self.answer("[[%s]]" % PING)
         self.assertEqual(len(reply), 1)

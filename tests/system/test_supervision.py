@@ -514,6 +514,17 @@ class Scarcity(FolderCase):
         self.assertEqual(daemon.stderr().count("was removed or replaced"), 1)
         self.assertEqual(peer.call("area.map", space="s", size=hex(PAGE), flags="rw-")["generation"], 1)
 
+    def test_who_has_lost_its_folder_takes_nothing_from_who_has_it_now(self):
+        os.mkdir(self.path("d"))
+        first = self.daemon(path=self.path("d/s"))
+        shutil.rmtree(self.path("d"))
+        os.mkdir(self.path("d"))
+        second = self.daemon(path=self.path("d/s"))
+        first.send_signal(signal.SIGTERM)
+        self.assertEqual(first.wait(), 0)
+        self.assertEqual(sorted(os.listdir(self.path("d"))), ["s", "s.lock"])
+        self.assertEqual(self.peer(second).call("daemon.ping"), {})
+
     def test_it_notices_by_itself_that_its_socket_is_gone(self):
         daemon = self.daemon()
         os.unlink(self.path("s"))
