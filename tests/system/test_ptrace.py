@@ -421,6 +421,19 @@ class Editing(Live):
         self.assertEqual(len(self.kernel()), 22)
         self.assertEqual(self.puppet.say("1 + 1"), 2)
 
+    def test_a_target_that_forbids_our_code_lives_on_when_many_edits_come_at_once(self):
+        self.map(0, 1)
+        code = [int(a["start"], 16) for a in self.call("area.list", end=hexa(1 << 22))["areas"]
+                if a.get("path") == "[aspaced]" and "x" in a["flags"]][0]
+        self.puppet.say("protect(%d, 4096, 1)" % code)
+        ops = [{"method": "area.map", "params": {"start": hexa(at(10 + 2 * i)), "size": PAGE, "flags": "rw-"}}
+               for i in range(20)]
+        self.refused(BUSY, "space.apply", ops=ops)
+        self.assertEqual(len(self.kernel()), 1)
+        self.call("space.apply", ops=ops)
+        self.assertEqual(len(self.kernel()), 21)
+        self.assertEqual(self.puppet.say("1 + 1"), 2)
+
     def test_what_a_live_process_cannot_have_is_unsupported(self):
         self.refused(UNSUPPORTED, "area.map", size="4K", flags="rw-,kernel")
         self.refused(UNSUPPORTED, "area.map", size="4K", flags="rw-", backing="eager")

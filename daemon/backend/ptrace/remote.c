@@ -318,6 +318,8 @@ static enum step batch_signal_stop(struct tracer *t, struct batch *batch, int si
     struct registers now;
     siginfo_t info;
 
+    if (is_our_fault(t, batch->registers.entry, (struct stop){STOP_SIGNAL, signal}, why))
+        return STEP_REFUSED;
     if (!registers_get(caller(t)->tid, &now) || ptrace(PTRACE_GETSIGINFO, caller(t)->tid, NULL, &info) != 0)
         return STEP_GONE;
     bool at_end = registers_instruction(&now) == t->trampoline + t->layout.batch_end;
