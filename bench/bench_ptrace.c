@@ -1,6 +1,6 @@
 /* The tracer beside a minimal hand-written injector, in the same run: one call within a stop, a whole attach-call-detach
  * cycle, a batch of 256 calls, and how long a target of 16 threads stands still for one edit. With target and tracer on
- * one processor, wherever the kernel likes, and on two. */
+ * one processor, wherever the kernel likes, and on two. And the same through the daemon's socket. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,57 +20,25 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "bench_ptrace_daemon.h"
+#include "injector.h"
 #include "ptrace/tracer.h"
 
-#define CYCLES  400
 #define BATCH   256
 #define THREADS 16
 
 struct result {
     const char *place;
-    double floor_call, call;   /* us: one call within a stop */
-    double floor_cycle, cycle; /* us: attach, one call, detach */
+    struct floor_times floor;
+    double call, cycle;        /* us: the same by the tracer */
     double all_cycle;          /* us: the same with every thread stopped */
     double batch_call;         /* us: one of 256 calls in a transaction */
     double stop_one, stop_all; /* us: how long a thread of 16 saw itself stand still for one edit */
     double agent, stop_agent;  /* us: a cycle and that time, with an agent */
+    struct daemon_times daemon;
 };
 
-static void must(bool ok, const char *what)
-{
-    if (ok)
-        return;
-    fprintf(stderr, "bench_ptrace: %s failed: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-/* -1: where it likes to run. */
-static void pin(pid_t pid, int processor)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    for (int i = 0; i < CPU_SETSIZE; i++)
-        if (processor < 0 || i == processor)
-            CPU_SET(i, &set);
-    must(sched_setaffinity(pid, sizeof(set), &set) == 0, "sched_setaffinity");
-}
-
 /* ---- Targets ---- */
-
-static pid_t start_sleeper(int processor)
-{
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        pin(0, processor);
-        for (;;)
-            pause();
-    }
-    usleep(10000);
-    return pid;
-}
 
 /* The longest time that a spinning thread saw pass between two looks at the clock, since it was last cleared; shared with
  * us. */
@@ -109,95 +77,6 @@ static pid_t start_threads(int processor)
     }
     usleep(20000);
     return pid;
-}
-
-/* ---- The floor: what a minimal injector does ---- */
-
-static uint64_t find_call(void)
-{
-    const unsigned char *vdso = (const void *)getauxval(AT_SYSINFO_EHDR); /* a forked target's too */
-
-    for (size_t i = 0; i < 8192; i++)
-        if (vdso[i] == 0x0f && vdso[i + 1] == 0x05)
-            return (uint64_t)(uintptr_t)(vdso + i);
-    must(false, "finding a system call instruction");
-    return 0;
-}
-
-static void await_stop(pid_t pid)
-{
-    int status;
-
-    must(waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status), "waitpid");
-}
-
-static void floor_attach(pid_t pid, struct user_regs_struct *saved)
-{
-    must(ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACESYSGOOD) == 0, "SEIZE");
-    must(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) == 0, "INTERRUPT");
-    await_stop(pid);
-    must(ptrace(PTRACE_GETREGS, pid, NULL, saved) == 0, "GETREGS");
-}
-
-static void floor_call(pid_t pid, const struct user_regs_struct *saved, uint64_t entry)
-{
-    struct user_regs_struct regs = *saved;
-
-    regs.rip = entry;
-    regs.rax = SYS_munmap;
-    regs.rdi = regs.rsi = 4096;
-    regs.orig_rax = (unsigned long long)-1;
-    must(ptrace(PTRACE_SETREGS, pid, NULL, &regs) == 0, "SETREGS");
-    for (int i = 0; i < 2; i++) {
-        must(ptrace(PTRACE_SYSCALL, pid, NULL, NULL) == 0, "SYSCALL");
-        await_stop(pid);
-    }
-    must(ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0 && regs.rax == 0, "the call");
-}
-
-static void floor_detach(pid_t pid, const struct user_regs_struct *saved)
-{
-    must(ptrace(PTRACE_SETREGS, pid, NULL, saved) == 0, "SETREGS");
-    must(ptrace(PTRACE_DETACH, pid, NULL, NULL) == 0, "DETACH");
-}
-
-/* ---- Measuring: the median of many ---- */
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median_us(uint64_t *times, size_t count)
-{
-    qsort(times, count, sizeof(*times), compare);
-    return (double)times[count / 2] / 1000;
-}
-
-static void measure_floor(pid_t pid, struct result *r)
-{
-    uint64_t calls[CYCLES], cycles[CYCLES], entry = find_call();
-    struct user_regs_struct saved;
-
-    for (int i = 0; i < CYCLES; i++) {
-        uint64_t began = clock_ns();
-        floor_attach(pid, &saved);
-        floor_call(pid, &saved, entry);
-        floor_detach(pid, &saved);
-        cycles[i] = clock_ns() - began;
-        usleep(200);
-    }
-    floor_attach(pid, &saved);
-    for (int i = 0; i < CYCLES; i++) {
-        uint64_t began = clock_ns();
-        floor_call(pid, &saved, entry);
-        calls[i] = clock_ns() - began;
-    }
-    floor_detach(pid, &saved);
-    r->floor_call = median_us(calls, CYCLES);
-    r->floor_cycle = median_us(cycles, CYCLES);
 }
 
 static struct remote_call an_edit(void)
@@ -289,7 +168,7 @@ static void measure(struct result *r, int ours, int theirs)
     struct tracer *t;
 
     pin(0, ours);
-    measure_floor(pid, r);
+    measure_floor(pid, &r->floor);
     t = open_target(pid, false);
     r->cycle = measure_cycle(t, TRACER_ONE_THREAD, 1);
     r->all_cycle = measure_cycle(t, TRACER_ALL_THREADS, 1);
@@ -315,20 +194,44 @@ static void print_table(const struct result *r, size_t count)
     printf("%-18s %10s %6s %11s %6s %6s %8s %6s %9s %9s %6s %10s\n", "processors", "floor call", "call", "floor cycle",
            "cycle", "ratio", "all thr.", "of 256", "stop one", "stop all", "agent", "stop agent");
     for (size_t i = 0; i < count; i++, r++)
-        printf("%-18s %10.1f %6.1f %11.1f %6.1f %6.2f %8.1f %6.2f %9.1f %9.1f %6.1f %10.1f\n", r->place, r->floor_call,
-               r->call, r->floor_cycle, r->cycle, r->cycle / r->floor_cycle, r->all_cycle, r->batch_call, r->stop_one,
+        printf("%-18s %10.1f %6.1f %11.1f %6.1f %6.2f %8.1f %6.2f %9.1f %9.1f %6.1f %10.1f\n", r->place, r->floor.call,
+               r->call, r->floor.cycle, r->cycle, r->cycle / r->floor.cycle, r->all_cycle, r->batch_call, r->stop_one,
                r->stop_all, r->agent, r->stop_agent);
 }
 
-static void print_json(const struct result *r, size_t count)
+/* The most that a single edit is to take: the floor's cycle with a third more, and the request and its reply. */
+static double bound(const struct daemon_times *d)
+{
+    return 1.3 * d->floor.cycle + d->ping;
+}
+
+static void print_daemon_table(const struct result *r, size_t count)
+{
+    printf("\nrequests to the daemon, one at a time; bound: 1.3 floor cycles and a ping\n\n");
+    printf("%-18s %11s %6s %6s %6s %6s %6s %6s %8s\n", "processors", "floor cycle", "ping", "find", "edit", "bound",
+           "ratio", "agent", "of 256");
+    for (size_t i = 0; i < count; i++, r++)
+        printf("%-18s %11.1f %6.1f %6.1f %6.1f %6.1f %6.2f %6.1f %8.2f\n", r->place, r->daemon.floor.cycle,
+               r->daemon.ping, r->daemon.find, r->daemon.edit, bound(&r->daemon), r->daemon.edit / bound(&r->daemon),
+               r->daemon.agent, r->daemon.apply);
+}
+
+static void print_json(const struct result *r, size_t count, bool daemon)
 {
     printf("{\"unit\":\"us\",\"rows\":[");
-    for (size_t i = 0; i < count; i++, r++)
+    for (size_t i = 0; i < count; i++, r++) {
         printf("%s{\"processors\":\"%s\",\"floor_call\":%.2f,\"call\":%.2f,\"floor_cycle\":%.2f,\"cycle\":%.2f,"
                "\"all_threads_cycle\":%.2f,\"batch_call\":%.3f,\"stop_one\":%.2f,\"stop_all\":%.2f,"
-               "\"agent_cycle\":%.2f,\"stop_agent\":%.2f}",
-               i ? "," : "", r->place, r->floor_call, r->call, r->floor_cycle, r->cycle, r->all_cycle, r->batch_call,
+               "\"agent_cycle\":%.2f,\"stop_agent\":%.2f",
+               i ? "," : "", r->place, r->floor.call, r->call, r->floor.cycle, r->cycle, r->all_cycle, r->batch_call,
                r->stop_one, r->stop_all, r->agent, r->stop_agent);
+        if (daemon)
+            printf(",\"daemon\":{\"floor_cycle\":%.2f,\"ping\":%.2f,\"find\":%.2f,\"edit\":%.2f,\"agent_edit\":%.2f,"
+                   "\"apply_edit\":%.3f}",
+                   r->daemon.floor.cycle, r->daemon.ping, r->daemon.find, r->daemon.edit, r->daemon.agent,
+                   r->daemon.apply);
+        printf("}");
+    }
     printf("]}\n");
 }
 
@@ -339,20 +242,34 @@ int main(int argc, char **argv)
         int ours, theirs;
     } places[] = {{"one", 0, 0}, {"any", -1, -1}, {"two", 0, 1}};
     struct result results[3] = {{0}};
-    bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
+    const char *program = NULL;
+    bool json = false;
     size_t count = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 3 : 1;
 
-    if (argc > 2 || (argc == 2 && !json)) {
-        fprintf(stderr, "usage: bench_ptrace [--json]\n");
-        return 2;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            json = true;
+        else if (strcmp(argv[i], "--aspaced") == 0 && i + 1 < argc)
+            program = argv[++i];
+        else {
+            fprintf(stderr, "usage: bench_ptrace [--aspaced PATH] [--json]\n");
+            return 2;
+        }
     }
     longest = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(longest != MAP_FAILED, "mmap");
-    for (size_t i = 0; i < count; i++)
-        results[i].place = places[i].name, measure(&results[i], places[i].ours, places[i].theirs);
-    if (json)
-        print_json(results, count);
-    else
-        print_table(results, count);
+    for (size_t i = 0; i < count; i++) {
+        results[i].place = places[i].name;
+        measure(&results[i], places[i].ours, places[i].theirs);
+        if (program)
+            measure_daemon(program, places[i].ours, places[i].theirs, &results[i].daemon);
+    }
+    if (json) {
+        print_json(results, count, program != NULL);
+        return 0;
+    }
+    print_table(results, count);
+    if (program)
+        print_daemon_table(results, count);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Threads that take tasks from a queue, and the way back to the loop. */
 #include "daemon/workers.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 /* ---- A queue of tasks ---- */
@@ -69,8 +70,9 @@ struct lane_thread {
     struct worker_pool *pool;
     struct work_queue queue;
     uv_thread_t thread;
-    bool running; /* there is a thread to join; the loop's, like the next */
-    bool spent;   /* it has ended, or will at once */
+    bool running;  /* there is a thread to join; the loop's, like the next */
+    bool spent;    /* it has ended, or will at once */
+    int processor; /* the one that it is kept to; -1: any */
 };
 
 static void give_back(struct worker_pool *pool, struct task *task)
@@ -96,6 +98,7 @@ static void on_wake(uv_async_t *wake)
     uv_mutex_unlock(&pool->mutex);
     for (; task; task = next) {
         next = task->next;
+        pool->lanes_at_work -= task->lane != NULL;
         if (task->spent)
             ((struct lane_thread *)task->lane)->spent = true;
         task->done(task);
@@ -155,6 +158,7 @@ static struct lane *lane_open(struct workers *workers)
         return NULL;
     }
     t->running = true;
+    t->processor = -1;
     return &t->lane;
 }
 
@@ -166,11 +170,29 @@ static void lane_join(struct lane_thread *t)
     t->running = false;
 }
 
+/* A brief task while no other lane works is best done on the loop's own processor: the loop has nothing to do until it is
+ * done, and to wake another processor that sleeps takes longer than an edit (docs/ptrace.md has figures). */
+static void lane_place(struct lane_thread *t, bool near)
+{
+    int processor = near ? sched_getcpu() : -1;
+    cpu_set_t set = t->pool->processors;
+
+    if (processor == t->processor || !t->pool->knows_processors)
+        return;
+    if (processor >= 0) {
+        CPU_ZERO(&set);
+        CPU_SET((unsigned)processor, &set);
+    }
+    if (pthread_setaffinity_np(t->thread, sizeof(set), &set) == 0)
+        t->processor = processor;
+}
+
 static void lane_submit(struct lane *lane, struct task *task)
 {
     struct lane_thread *t = (struct lane_thread *)lane;
 
     task->lane = lane;
+    t->pool->lanes_at_work++;
     if (t->spent) {
         lane_join(t);
         t->spent = false;
@@ -180,7 +202,10 @@ static void lane_submit(struct lane *lane, struct task *task)
         give_back(t->pool, task);
         return;
     }
+    if (!t->running)
+        t->processor = -1;
     t->running = true;
+    lane_place(t, task->brief && t->pool->lanes_at_work == 1);
     queue_put(&t->queue, task);
 }
 
@@ -224,6 +249,8 @@ int worker_pool_start(struct worker_pool *pool, uv_loop_t *loop)
     pool->workers = (struct workers){pool_submit, lane_open, lane_submit, lane_close};
     pool->done = NULL;
     pool->done_last = &pool->done;
+    pool->lanes_at_work = 0;
+    pool->knows_processors = sched_getaffinity(0, sizeof(pool->processors), &pool->processors) == 0;
     error = start_threads(pool);
     if (!error) {
         error = uv_async_init(loop, &pool->wake, on_wake);

@@ -3,6 +3,7 @@
 #ifndef DAEMON_WORKERS_H
 #define DAEMON_WORKERS_H
 
+#include <sched.h>
 #include <uv.h>
 
 #include "rpc/task.h"
@@ -27,6 +28,9 @@ struct worker_pool {
     uv_mutex_t mutex;
     struct task *done; /* in the order in which they ended */
     struct task **done_last;
+    unsigned lanes_at_work; /* the loop's */
+    cpu_set_t processors;   /* that we may run on */
+    bool knows_processors;
 };
 
 /* Starts the pool's threads; completions are called on `loop`. 0 or a negative libuv error, then nothing is left. */

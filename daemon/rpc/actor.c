@@ -216,7 +216,7 @@ static void send(struct job *job)
         send_space(job, job->call.space, 0);
     if (job->call.other && job->call.other != job->call.space)
         send_space(job, job->call.other, 1);
-    job->task = (struct task){.run = run_task, .done = on_done};
+    job->task = (struct task){.run = run_task, .done = on_done, .brief = !request_is_long(&job->call)};
     if (job->lane)
         workers->lane_submit(job->lane, &job->task);
     else

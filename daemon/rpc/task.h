@@ -13,6 +13,7 @@ struct task {
     void (*done)(struct task *task); /* after that, on the loop's thread; the last thing done with the task */
     struct task *next;               /* the workers' own while they have it, and so is the next */
     struct lane *lane;
+    bool brief; /* it takes microseconds: where it runs counts */
     bool lost;  /* set by the workers: there was no thread to run it, and `run` was not called */
     bool spent; /* set by `run`: the lane's thread shall end after this task and a new one do the next. The kernel
                  * detaches what a ptrace tracer held when its thread ends: the one way out of a target that never

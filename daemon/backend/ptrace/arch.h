@@ -23,6 +23,8 @@ bool registers_set(pid_t tid, const struct registers *r);
 bool registers_native(const struct registers *r);
 /* The thread has been stopped in a system call. */
 bool registers_in_call(const struct registers *r);
+/* Strict seccomp may be on, by the call that the thread has been stopped in: it allows four. */
+bool registers_maybe_strict(const struct registers *r);
 uint64_t registers_stack(const struct registers *r);
 uint64_t registers_instruction(const struct registers *r);
 void registers_jump(struct registers *r, uint64_t addr);

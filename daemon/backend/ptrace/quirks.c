@@ -73,22 +73,21 @@ struct seccomp_metadata {
 };
 
 /* A filter may have come since the target was opened. Asking for the first filter's metadata is the quick way, for those
- * who may: EINVAL says that there is none. Strict mode gives EINVAL too, but is met by SUSPEND_SECCOMP or seen in the
- * status file at the opening. */
-static bool has_filter(const struct tracer *t, pid_t tid)
+ * who may: EINVAL says that there is none, or that it is strict mode, in which a thread is found in few places. */
+static bool has_filter(const struct tracer *t, const struct tracee *tracee)
 {
     struct seccomp_metadata metadata = {0};
 
-    if (ptrace(GET_SECCOMP_METADATA, tid, sizeof(metadata), &metadata) >= 0 || errno == ENOENT)
+    if (ptrace(GET_SECCOMP_METADATA, tracee->tid, sizeof(metadata), &metadata) >= 0 || errno == ENOENT)
         return true;
-    if (errno == EINVAL)
+    if (errno == EINVAL && !registers_maybe_strict(&tracee->saved))
         return false;
-    return process_status(t, tid, "Seccomp", 0) != 0;
+    return process_status(t, tracee->tid, "Seccomp", 0) != 0;
 }
 
 static enum aspace_error check_filter(struct tracer *t, struct refusal *why)
 {
-    if (t->seccomp == TRACER_SECCOMP_SUSPEND || !has_filter(t, t->tracees[0].tid))
+    if (t->seccomp == TRACER_SECCOMP_SUSPEND || !has_filter(t, &t->tracees[0]))
         return ASPACE_OK;
     refuse(why, ASPACE_UNSUPPORTED, "process %d filters its system calls by seccomp now", (int)t->pid);
     why->hint = "its filter could refuse our calls or kill it for them: allow it to be suspended (needs CAP_SYS_ADMIN)";

@@ -42,6 +42,19 @@ bool registers_in_call(const struct registers *r)
     return (long long)r->raw.orig_rax >= 0;
 }
 
+bool registers_maybe_strict(const struct registers *r)
+{
+    switch ((long long)r->raw.orig_rax) {
+    case SYS_read:
+    case SYS_write:
+    case SYS_exit:
+    case SYS_rt_sigreturn:
+        return true;
+    default:
+        return !registers_in_call(r);
+    }
+}
+
 uint64_t registers_stack(const struct registers *r)
 {
     return r->raw.rsp;
