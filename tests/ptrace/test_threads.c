@@ -38,10 +38,13 @@ static void check_stillness(const char *what, const char *argument, int cycles)
 {
     struct victim v = victim_start(what, argument);
     uint64_t addr = counts_of(&v);
-    struct tracer *t = open_tracer(v.pid);
+    struct tracer *t;
     uint64_t first[COUNTS], second[COUNTS];
     struct refusal why;
 
+    if (strcmp(what, "leaderless") == 0)
+        wait_for_state(v.pid, 'Z'); /* its first thread has ended, and not only begun to */
+    t = open_tracer(v.pid);
     for (int i = 0; i < cycles; i++) {
         must(tracer_begin(t, TRACER_ALL_THREADS, &why), &why);
         read_counts(t, addr, first);

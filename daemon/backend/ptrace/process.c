@@ -159,12 +159,31 @@ pid_t process_living_thread(const struct tracer *t)
     return tid;
 }
 
-int tracer_open_file(const struct tracer *t, const char *name, int flags)
+static int open_file_of(const struct tracer *t, pid_t tid, const char *name, int flags)
 {
     char path[64];
 
-    snprintf(path, sizeof(path), "task/%d/%s", (int)process_living_thread(t), name);
+    snprintf(path, sizeof(path), "task/%d/%s", (int)tid, name);
     return openat(t->proc, path, flags | O_CLOEXEC);
+}
+
+int tracer_open_file(const struct tracer *t, const char *name, int flags)
+{
+    return open_file_of(t, process_living_thread(t), name, flags);
+}
+
+/* Opened through a thread that has begun to exit it would be nobody's memory, which reads as if the process were gone. */
+static int open_memory(const struct tracer *t)
+{
+    for (unsigned tries = 0;; tries++) {
+        pid_t tid = process_living_thread(t);
+        int fd = open_file_of(t, tid, "mem", O_RDWR);
+
+        if (tries == 8 || is_living(t, tid))
+            return fd;
+        if (fd >= 0)
+            close(fd);
+    }
 }
 
 #define HASH_START UINT64_C(0xcbf29ce484222325)
@@ -182,14 +201,19 @@ static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size)
 uint64_t process_image(const struct tracer *t)
 {
     char text[1024];
-    int fd = tracer_open_file(t, "auxv", O_RDONLY);
-    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text));
-    int error = errno;
+    ssize_t got = 0;
 
-    if (fd >= 0)
-        close(fd);
-    if (got < 0 && (error == EACCES || error == EPERM))
-        return 0;
+    /* Again if the thread asked began to exit just then. */
+    for (unsigned tries = 0; tries < 3 && got <= 0; tries++) {
+        int fd = tracer_open_file(t, "auxv", O_RDONLY);
+        got = fd < 0 ? -1 : read(fd, text, sizeof(text));
+        int error = errno;
+
+        if (fd >= 0)
+            close(fd);
+        if (got < 0 && (error == EACCES || error == EPERM))
+            return 0;
+    }
     return hash_bytes(HASH_START, text, got > 0 ? (size_t)got : 0) | 1;
 }
 
@@ -309,7 +333,7 @@ void process_bind_image(struct tracer *t)
         t->tasks = openat(t->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (t->memory >= 0)
         close(t->memory);
-    t->memory = tracer_open_file(t, "mem", O_RDWR);
+    t->memory = open_memory(t);
     t->image = process_image(t);
 }
 
