@@ -1,8 +1,11 @@
 /* Threads that take tasks from a queue, and the way back to the loop. */
 #include "daemon/workers.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 /* ---- A queue of tasks ---- */
 
@@ -33,8 +36,8 @@ static void queue_put(struct work_queue *queue, struct task *task)
     uv_mutex_lock(&queue->mutex);
     *queue->last = task;
     queue->last = &task->next;
-    uv_cond_signal(&queue->wake);
     uv_mutex_unlock(&queue->mutex);
+    uv_cond_signal(&queue->wake); /* not under the lock, which who wakes would run into */
 }
 
 /* Waits for a task; NULL when the queue is stopped. */
@@ -77,20 +80,28 @@ struct lane_thread {
 
 static void give_back(struct worker_pool *pool, struct task *task)
 {
+    bool first;
+
     task->next = NULL;
     uv_mutex_lock(&pool->mutex);
+    first = !pool->done;
     *pool->done_last = task;
     pool->done_last = &task->next;
     uv_mutex_unlock(&pool->mutex);
-    uv_async_send(&pool->wake);
+    if (first)
+        eventfd_write(pool->bell, 1);
 }
 
-static void on_wake(uv_async_t *wake)
+static void on_wake(uv_poll_t *wake, int status, int events)
 {
     struct worker_pool *pool = wake->data;
     struct task *task;
     struct task *next;
+    eventfd_t rings;
 
+    (void)status;
+    (void)events;
+    eventfd_read(pool->bell, &rings); /* before the list is taken: what comes later rings again */
     uv_mutex_lock(&pool->mutex);
     task = pool->done;
     pool->done = NULL;
@@ -240,6 +251,32 @@ static int start_threads(struct worker_pool *pool)
     return error;
 }
 
+static void on_closed(uv_handle_t *handle)
+{
+    struct worker_pool *pool = handle->data;
+
+    close(pool->bell);
+    uv_mutex_destroy(&pool->mutex);
+}
+
+/* Not an uv_async_t: where the loop preempts the thread that wakes it, libuv 1.44 spins for 10 us until that one has run
+ * again. */
+static int hang_bell(struct worker_pool *pool, uv_loop_t *loop)
+{
+    int error;
+
+    pool->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (pool->bell < 0)
+        return uv_translate_sys_error(errno);
+    error = uv_poll_init(loop, &pool->wake, pool->bell);
+    if (error) {
+        close(pool->bell);
+        return error;
+    }
+    pool->wake.data = pool;
+    return uv_poll_start(&pool->wake, UV_READABLE, on_wake);
+}
+
 int worker_pool_start(struct worker_pool *pool, uv_loop_t *loop)
 {
     int error = uv_mutex_init(&pool->mutex);
@@ -251,21 +288,17 @@ int worker_pool_start(struct worker_pool *pool, uv_loop_t *loop)
     pool->done_last = &pool->done;
     pool->lanes_at_work = 0;
     pool->knows_processors = sched_getaffinity(0, sizeof(pool->processors), &pool->processors) == 0;
-    error = start_threads(pool);
+    error = hang_bell(pool, loop);
     if (!error) {
-        error = uv_async_init(loop, &pool->wake, on_wake);
-        if (error)
-            join_pool(pool);
+        error = start_threads(pool);
+        if (error) {
+            uv_close((uv_handle_t *)&pool->wake, on_closed);
+            return error;
+        }
     }
     if (error)
         uv_mutex_destroy(&pool->mutex);
-    pool->wake.data = pool;
     return error;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-    uv_mutex_destroy(&((struct worker_pool *)handle->data)->mutex);
 }
 
 void worker_pool_stop(struct worker_pool *pool)

@@ -24,7 +24,8 @@ struct worker_pool {
     struct work_queue queue;
     uv_thread_t threads[POOL_THREADS];
     unsigned started;
-    uv_async_t wake; /* tells the loop of tasks that are done */
+    int bell;       /* an eventfd, rung when the list of what is done is not empty any more */
+    uv_poll_t wake; /* the loop's ear for it */
     uv_mutex_t mutex;
     struct task *done; /* in the order in which they ended */
     struct task **done_last;

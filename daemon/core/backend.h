@@ -196,7 +196,7 @@ struct backend_ops {
     /* Compares `map` with what is really there and reports each difference. */
     void (*check)(struct backend *backend, const struct area_map *map, backend_problem_fn *report, void *arg);
     void (*count_frames)(struct backend *backend, struct frame_counts *ret);
-    /* Pages in memory, for a backend without frames; any thread that has the space. */
+    /* Pages in memory, for a backend without frames. Also while another thread has the space. */
     uint64_t (*resident)(const struct backend *backend);
 
     /* Whether the thread that has called the backend up to now must end, and another one call it from here on. */

@@ -60,7 +60,7 @@ void space_destroy(struct space *space)
     free(space);
 }
 
-struct space_summary space_summarize(const struct space *space)
+struct space_summary space_count(const struct space *space)
 {
     const struct memory_set *set = &space->set;
     struct space_summary summary = {.generation = set->generation, .areas = set->map.count, .pages = set->map.pages};
@@ -68,16 +68,26 @@ struct space_summary space_summarize(const struct space *space)
     if (space->backend->ops->count_frames)
         space->backend->ops->count_frames(space->backend, &summary.frames);
     summary.resident = summary.frames.data;
-    if (space->backend->ops->resident)
-        summary.resident = space->backend->ops->resident(space->backend);
     summary.snapshots = space->snapshot_count;
     summary.kept = space->kept;
     return summary;
 }
 
+static struct space_summary add_resident(const struct space *space, struct space_summary summary)
+{
+    if (space->backend->ops->resident)
+        summary.resident = space->backend->ops->resident(space->backend);
+    return summary;
+}
+
+struct space_summary space_summarize(const struct space *space)
+{
+    return add_resident(space, space_count(space));
+}
+
 struct space_summary space_seen(const struct space *space)
 {
-    return space->away ? space->summary : space_summarize(space);
+    return add_resident(space, space->away ? space->summary : space_count(space));
 }
 
 enum aspace_error space_map(struct space *space, struct map_request *request, const char *tag, struct refusal *why,

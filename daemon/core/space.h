@@ -93,6 +93,8 @@ void space_family_leave(struct space_family *family);
 
 /* How it stands now. By its owner. */
 struct space_summary space_summarize(const struct space *space);
+/* The same, but for what the kernel would have to be asked: how much of a live process is in memory. By its owner. */
+struct space_summary space_count(const struct space *space);
 /* How it stands, or stood when it went away. By the loop's thread. */
 struct space_summary space_seen(const struct space *space);
 

@@ -198,7 +198,7 @@ static void run_task(struct task *task)
 
 static void send_space(struct job *job, struct space *space, unsigned place)
 {
-    space->summary = space_summarize(space);
+    space->summary = space_count(space);
     space->away = true;
     job->families[place] = space->family;
     if (!space->family)

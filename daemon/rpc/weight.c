@@ -8,7 +8,7 @@
 /* What there is in the space to be touched. */
 static uint64_t held(const struct space *space)
 {
-    struct space_summary summary = space_summarize(space);
+    struct space_summary summary = space_count(space);
 
     return summary.areas + summary.frames.used;
 }
