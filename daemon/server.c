@@ -28,6 +28,7 @@ static const int stop_signals[] = {SIGTERM, SIGINT};
 
 struct server {
     uv_loop_t loop;
+    struct baton baton;
     uv_signal_t signals[STOP_SIGNALS];
     uv_timer_t grace;
     uv_timer_t alarm; /* the service's */
@@ -137,8 +138,10 @@ static bool tell_ready(int fd)
 
 static void run_loop(struct server *server, const struct config *config)
 {
-    int error = worker_pool_start(&server->pool, &server->loop);
+    int error = baton_init(&server->baton, &server->loop);
 
+    if (!error)
+        error = worker_pool_start(&server->pool, &server->baton);
     if (error) {
         log_line(LOG_ERROR, "cannot start the worker threads: %s", uv_strerror(error));
         return;
@@ -158,7 +161,7 @@ static void run_loop(struct server *server, const struct config *config)
         log_line(LOG_ERROR, "cannot listen on %s: %s", server->file.path, uv_strerror(error));
         worker_pool_stop(&server->pool);
         uv_close((uv_handle_t *)&server->alarm, NULL);
-        uv_run(&server->loop, UV_RUN_DEFAULT);
+        baton_run(&server->baton);
         return;
     }
     uv_timer_init(&server->loop, &server->grace);
@@ -169,7 +172,8 @@ static void run_loop(struct server *server, const struct config *config)
     supervisor_ready(server->file.path);
     if (!tell_ready(config->ready_fd))
         stop(server);
-    uv_run(&server->loop, UV_RUN_DEFAULT);
+    baton_run(&server->baton);
+    baton_free(&server->baton);
 }
 
 static bool open_log(const struct config *config)

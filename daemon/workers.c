@@ -7,6 +7,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
+#define ALONE_NS UINT64_C(1000000) /* since another process had work done to it */
+
 /* ---- A queue of tasks ---- */
 
 static int queue_init(struct work_queue *queue)
@@ -73,9 +77,8 @@ struct lane_thread {
     struct worker_pool *pool;
     struct work_queue queue;
     uv_thread_t thread;
-    bool running;  /* there is a thread to join; the loop's, like the next */
-    bool spent;    /* it has ended, or will at once */
-    int processor; /* the one that it is kept to; -1: any */
+    bool running; /* there is a thread to join; the loop's, like the next */
+    bool spent;   /* it has ended, or will at once */
 };
 
 static void give_back(struct worker_pool *pool, struct task *task)
@@ -90,6 +93,20 @@ static void give_back(struct worker_pool *pool, struct task *task)
     uv_mutex_unlock(&pool->mutex);
     if (first)
         eventfd_write(pool->bell, 1);
+}
+
+/* On the loop's thread. */
+static void finish(struct baton *baton, struct task *task)
+{
+    struct worker_pool *pool = baton->data;
+
+    if (task->between) {
+        baton_finished(baton, task);
+    } else if (task->lane) {
+        pool->lanes_at_work--;
+        ((struct lane_thread *)task->lane)->spent |= task->spent;
+    }
+    task->done(task);
 }
 
 static void on_wake(uv_poll_t *wake, int status, int events)
@@ -109,10 +126,7 @@ static void on_wake(uv_poll_t *wake, int status, int events)
     uv_mutex_unlock(&pool->mutex);
     for (; task; task = next) {
         next = task->next;
-        pool->lanes_at_work -= task->lane != NULL;
-        if (task->spent)
-            ((struct lane_thread *)task->lane)->spent = true;
-        task->done(task);
+        finish(pool->baton, task);
     }
 }
 
@@ -169,7 +183,6 @@ static struct lane *lane_open(struct workers *workers)
         return NULL;
     }
     t->running = true;
-    t->processor = -1;
     return &t->lane;
 }
 
@@ -181,21 +194,15 @@ static void lane_join(struct lane_thread *t)
     t->running = false;
 }
 
-/* A brief task while no other lane works is best done on the loop's own processor: the loop has nothing to do until it is
- * done, and to wake another processor that sleeps takes longer than an edit (docs/ptrace.md has figures). */
-static void lane_place(struct lane_thread *t, bool near)
+/* Nothing else is being done, or was just now, to another process: several are best served side by side. */
+static bool is_alone(struct worker_pool *pool, const struct lane *lane)
 {
-    int processor = near ? sched_getcpu() : -1;
-    cpu_set_t set = t->pool->processors;
+    uint64_t before = pool->last_at;
+    bool alone = lane == pool->last_lane;
 
-    if (processor == t->processor || !t->pool->knows_processors)
-        return;
-    if (processor >= 0) {
-        CPU_ZERO(&set);
-        CPU_SET((unsigned)processor, &set);
-    }
-    if (pthread_setaffinity_np(t->thread, sizeof(set), &set) == 0)
-        t->processor = processor;
+    pool->last_lane = lane;
+    pool->last_at = clock_ns();
+    return pool->lanes_at_work == 0 && (alone || pool->last_at - before > ALONE_NS);
 }
 
 static void lane_submit(struct lane *lane, struct task *task)
@@ -203,20 +210,20 @@ static void lane_submit(struct lane *lane, struct task *task)
     struct lane_thread *t = (struct lane_thread *)lane;
 
     task->lane = lane;
-    t->pool->lanes_at_work++;
     if (t->spent) {
         lane_join(t);
         t->spent = false;
     }
+    task->between = is_alone(t->pool, lane) && task->brief && baton_take(t->pool->baton, task);
+    if (task->between)
+        return;
+    t->pool->lanes_at_work++;
     if (!t->running && uv_thread_create(&t->thread, lane_run, t)) {
         task->lost = true;
         give_back(t->pool, task);
         return;
     }
-    if (!t->running)
-        t->processor = -1;
     t->running = true;
-    lane_place(t, task->brief && t->pool->lanes_at_work == 1);
     queue_put(&t->queue, task);
 }
 
@@ -238,6 +245,11 @@ static void join_pool(struct worker_pool *pool)
     for (unsigned i = 0; i < pool->started; i++)
         uv_thread_join(&pool->threads[i]);
     queue_free(&pool->queue);
+}
+
+static void hand_in(struct baton *baton, struct task *task)
+{
+    give_back(baton->data, task);
 }
 
 static int start_threads(struct worker_pool *pool)
@@ -277,7 +289,7 @@ static int hang_bell(struct worker_pool *pool, uv_loop_t *loop)
     return uv_poll_start(&pool->wake, UV_READABLE, on_wake);
 }
 
-int worker_pool_start(struct worker_pool *pool, uv_loop_t *loop)
+int worker_pool_start(struct worker_pool *pool, struct baton *baton)
 {
     int error = uv_mutex_init(&pool->mutex);
 
@@ -287,8 +299,13 @@ int worker_pool_start(struct worker_pool *pool, uv_loop_t *loop)
     pool->done = NULL;
     pool->done_last = &pool->done;
     pool->lanes_at_work = 0;
-    pool->knows_processors = sched_getaffinity(0, sizeof(pool->processors), &pool->processors) == 0;
-    error = hang_bell(pool, loop);
+    pool->last_lane = NULL;
+    pool->last_at = 0;
+    pool->baton = baton;
+    baton->data = pool;
+    baton->finish = finish;
+    baton->hand_in = hand_in;
+    error = hang_bell(pool, baton->loop);
     if (!error) {
         error = start_threads(pool);
         if (error) {

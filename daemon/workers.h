@@ -3,9 +3,9 @@
 #ifndef DAEMON_WORKERS_H
 #define DAEMON_WORKERS_H
 
-#include <sched.h>
 #include <uv.h>
 
+#include "daemon/baton.h"
 #include "rpc/task.h"
 
 /* Tasks in line for one or more threads. */
@@ -29,13 +29,17 @@ struct worker_pool {
     uv_mutex_t mutex;
     struct task *done; /* in the order in which they ended */
     struct task **done_last;
-    unsigned lanes_at_work; /* the loop's */
-    cpu_set_t processors;   /* that we may run on */
-    bool knows_processors;
+    struct baton *baton;
+
+    /* The loop's: */
+    unsigned lanes_at_work;
+    const struct lane *last_lane; /* that got work, and when: clock_ns() */
+    uint64_t last_at;
 };
 
-/* Starts the pool's threads; completions are called on `loop`. 0 or a negative libuv error, then nothing is left. */
-int worker_pool_start(struct worker_pool *pool, uv_loop_t *loop);
+/* Starts the pool's threads; completions are called by who has the baton's loop. 0 or a negative libuv error, then nothing
+ * is left but what the loop is to close. */
+int worker_pool_start(struct worker_pool *pool, struct baton *baton);
 
 /* Ends the threads, which must have no tasks and no lanes any more, and closes what the loop has of the pool; the loop
  * must still run for that. */

@@ -199,10 +199,12 @@ struct backend_ops {
     /* Pages in memory, for a backend without frames. Also while another thread has the space. */
     uint64_t (*resident)(const struct backend *backend);
 
+    /* Whether only the thread that has called the backend up to now may go on calling it; NULL: any may, one at a time. */
+    bool (*thread_bound)(struct backend *backend);
     /* Whether the thread that has called the backend up to now must end, and another one call it from here on. */
     bool (*thread_spent)(struct backend *backend);
     /* That other thread calls this first. */
-    enum aspace_error (*adopt)(struct backend *backend, struct refusal *why);
+    void (*adopt)(struct backend *backend);
 
     /* Frees the backend and all that it holds. Never NULL. */
     void (*destroy)(struct backend *backend);

@@ -207,6 +207,18 @@ static void send_space(struct job *job, struct space *space, unsigned place)
     space->family->busy = true;
 }
 
+/* It takes microseconds, and any thread may do it. */
+static bool is_brief(const struct call *call)
+{
+    const struct space *space = call->space;
+    const struct backend_ops *ops;
+
+    if (!space || call->method->traits & METHOD_ENDS_SPACE || request_is_long(call))
+        return false;
+    ops = space->backend->ops;
+    return !ops->thread_bound || !ops->thread_bound(space->backend);
+}
+
 /* Sends it to another thread; its spaces are that one's until on_done. */
 static void send(struct job *job)
 {
@@ -216,7 +228,7 @@ static void send(struct job *job)
         send_space(job, job->call.space, 0);
     if (job->call.other && job->call.other != job->call.space)
         send_space(job, job->call.other, 1);
-    job->task = (struct task){.run = run_task, .done = on_done, .brief = !request_is_long(&job->call)};
+    job->task = (struct task){.run = run_task, .done = on_done, .brief = is_brief(&job->call)};
     if (job->lane)
         workers->lane_submit(job->lane, &job->task);
     else

@@ -97,8 +97,8 @@ enum aspace_error request_sync(struct call *call)
     const struct backend_ops *ops = backend->ops;
     bool transaction = call->method->traits & METHOD_MANY || call->method->id == METHOD_SPACE_CHECK;
 
-    if (ops->thread_spent && ops->thread_spent(backend) && ops->adopt(backend, &call->why))
-        return call->why.code;
+    if (ops->thread_spent && ops->thread_spent(backend))
+        ops->adopt(backend);
     if (call->method->traits & METHOD_UNSYNCED)
         return ASPACE_OK;
     if (space_sync(call->space, transaction ? call->space->set.map.bounds : looked_at(call), transaction, &call->why))

@@ -13,9 +13,10 @@ struct task {
     void (*done)(struct task *task); /* after that, on the loop's thread; the last thing done with the task */
     struct task *next;               /* the workers' own while they have it, and so is the next */
     struct lane *lane;
-    bool brief; /* it takes microseconds: where it runs counts */
-    bool lost;  /* set by the workers: there was no thread to run it, and `run` was not called */
-    bool spent; /* set by `run`: the lane's thread shall end after this task and a new one do the next. The kernel
+    bool brief;   /* it takes microseconds, mostly, and any thread may do it: the loop's own is the nearest */
+    bool between; /* the workers': that one has it */
+    bool lost;    /* set by the workers: there was no thread to run it, and `run` was not called */
+    bool spent;   /* set by `run`: the lane's thread shall end after this task and a new one do the next. The kernel
                  * detaches what a ptrace tracer held when its thread ends: the one way out of a target that never
                  * stops (docs/ptrace.md). */
 };

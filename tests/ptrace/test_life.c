@@ -301,7 +301,7 @@ static struct spent spend(pid_t pid, enum tracer_scope scope)
     assert_true(s.took >= 140 && s.took < 20000);
     assert_true(tracer_spent(s.t));
     assert_int_equal(tracer_begin(s.t, TRACER_ONE_THREAD, &why), ASPACE_BUSY);
-    must(tracer_adopt(s.t, &why), &why);
+    tracer_adopt(s.t);
     assert_false(tracer_spent(s.t));
     tracer_set_deadline(s.t, 3000);
     return s;
@@ -468,9 +468,7 @@ static void *call_while_it_freezes(void *argument)
     struct spent *s = argument;
     struct remote_call wait = {.number = SYS_poll, .args = {0, 0, 500}};
 
-    s->error = tracer_adopt(s->t, &s->why); /* the timer and the attached threads are this thread's */
-    if (!s->error)
-        s->error = tracer_begin(s->t, TRACER_ONE_THREAD, &s->why);
+    s->error = tracer_begin(s->t, TRACER_ONE_THREAD, &s->why); /* what is attached to is this thread's */
     if (!s->error)
         s->error = tracer_call(s->t, &wait, 1, &s->why);
     return NULL;
@@ -482,7 +480,6 @@ static void test_a_call_broken_off_by_a_freeze_leaves_the_target_whole(void **st
     struct victim v;
     char text[16];
     pthread_t thread;
-    struct refusal why;
 
     (void)state;
     if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
@@ -502,7 +499,7 @@ static void test_a_call_broken_off_by_a_freeze_leaves_the_target_whole(void **st
     assert_true(write_file(folder, "freezer.state", "THAWED"));
     assert_int_equal(s.error, ASPACE_TIMEOUT);
     assert_true(tracer_spent(s.t));
-    must(tracer_adopt(s.t, &why), &why);
+    tracer_adopt(s.t);
     tracer_set_deadline(s.t, 3000);
     for (int i = 0; i < 10; i++)
         edit_once(s.t, i % 2 ? TRACER_ALL_THREADS : TRACER_ONE_THREAD);

@@ -3,7 +3,6 @@
 #define PTRACE_INTERNAL_H
 
 #include <stdatomic.h>
-#include <time.h>
 
 #include "ptrace/arch.h"
 
@@ -46,9 +45,6 @@ struct tracer {
     enum tracer_seccomp seccomp;
     uint64_t image; /* what tells one image from the next: process_image() */
 
-    /* The thread that owns us. */
-    timer_t timer;
-    bool has_timer;
     bool spent;
     uint64_t deadline_ms;
     uint64_t deadline; /* of the transaction; clock_ns() */
@@ -103,11 +99,11 @@ struct stop {
     int signal;
 };
 
-enum aspace_error timer_open(struct tracer *t, struct refusal *why);
-void timer_close(struct tracer *t);
-/* From here on tracer_wait() gives STOP_LATE after `ms`. */
+/* Makes the calling thread's timer, if it has none; it is deleted with the thread. */
+enum aspace_error timer_open(struct refusal *why);
+/* From here on tracer_wait() gives STOP_LATE after `ms`. The thread has a timer. */
 void timer_start(struct tracer *t, uint64_t ms);
-void timer_stop(struct tracer *t);
+void timer_stop(void);
 struct stop tracer_wait(struct tracer *t, struct tracee *tracee);
 
 /* ---- process.c: what /proc and the kernel say about the target ---- */

@@ -377,17 +377,22 @@ static uint64_t target_resident(const struct backend *backend)
     return sscanf(text, "%llu %llu", &size, &resident) == 2 ? resident : 0;
 }
 
+static bool target_thread_bound(struct backend *backend)
+{
+    return tracer_held(target_of(backend)->tracer);
+}
+
 static bool target_thread_spent(struct backend *backend)
 {
     return tracer_spent(target_of(backend)->tracer);
 }
 
-static enum aspace_error target_adopt(struct backend *backend, struct refusal *why)
+static void target_adopt(struct backend *backend)
 {
     struct target *t = target_of(backend);
 
     t->begun = false;
-    return tracer_adopt(t->tracer, why);
+    tracer_adopt(t->tracer);
 }
 
 static void target_destroy(struct backend *backend)
@@ -427,6 +432,7 @@ static const struct backend_ops target_ops = {
     .access = target_access,
     .check = target_check,
     .resident = target_resident,
+    .thread_bound = target_thread_bound,
     .thread_spent = target_thread_spent,
     .adopt = target_adopt,
     .destroy = target_destroy,

@@ -80,7 +80,7 @@ static enum aspace_error trace_child(struct tracer *t, const char *name, int go,
         return why->code;
     timer_start(t, t->deadline_ms);
     error = lead_to_image(t, name, go, failed, why);
-    timer_stop(t);
+    timer_stop();
     return error;
 }
 

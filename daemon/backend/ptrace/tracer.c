@@ -37,7 +37,7 @@ static enum aspace_error open_target(struct tracer *t, const struct tracer_optio
     if (!threads_add(t, 0, 0))
         return refuse_no_memory(why);
     t->count = 0;
-    if (timer_open(t, why) || check_policy(t, why))
+    if (timer_open(why) || check_policy(t, why))
         return why->code;
     if (options->command ? spawn_target(t, options, why) : process_bind(t, why))
         return why->code;
@@ -80,7 +80,7 @@ static void kill_target(struct tracer *t)
     if (t->held && t->count > 0) {
         timer_start(t, KILL_WAIT_MS);
         tracer_wait(t, &t->tracees[0]); /* what is traced is reported to its tracer first */
-        timer_stop(t);
+        timer_stop();
     }
     poll(&poll_fd, 1, KILL_WAIT_MS);
     process_alive(t);
@@ -110,7 +110,6 @@ void tracer_close(struct tracer *t, bool kill)
     if (t->spawned && t->pidfd >= 0 && process_alive(t))
         spawn_leave(t);
     agent_forget(t);
-    timer_close(t);
     process_unbind(t);
     free(t->sharers);
     free(t->tracees);
@@ -151,10 +150,12 @@ enum aspace_error tracer_begin(struct tracer *t, enum tracer_scope scope, struct
         return refuse(why, ASPACE_INTERNAL_ERROR, "a transaction inside a transaction");
     if (!process_alive(t))
         return process_refuse_gone(t, why);
+    if (timer_open(why))
+        return why->code;
     timer_start(t, t->deadline_ms);
     error = stop_target(t, scope, why);
     if (error) {
-        timer_stop(t);
+        timer_stop();
         return error;
     }
     t->active = true;
@@ -192,7 +193,7 @@ void tracer_end(struct tracer *t)
         end_held(t);
     else
         threads_release(t);
-    timer_stop(t);
+    timer_stop();
 }
 
 size_t tracer_threads(const struct tracer *t)
@@ -297,15 +298,11 @@ bool tracer_spent(const struct tracer *t)
     return t->spent;
 }
 
-enum aspace_error tracer_adopt(struct tracer *t, struct refusal *why)
+void tracer_adopt(struct tracer *t)
 {
-    timer_close(t);
-    if (timer_open(t, why))
-        return why->code;
     t->spent = false;
     t->held = false;
     t->active = false;
     t->count = 0;
     t->dead = 0;
-    return ASPACE_OK;
 }

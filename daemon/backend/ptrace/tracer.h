@@ -4,8 +4,9 @@
  * Two channels, never one variable: an enum aspace_error with *why says that a call could not be run there (TargetGone,
  * Busy, Timeout, Denied, Unsupported, NoMemory); remote_call.result is what the target's kernel answered.
  *
- * Threads. ptrace binds a stopped target to the thread that attached to it. Every function is called on the thread that
- * opened the tracer, or last adopted it, except tracer_cancel(). */
+ * Threads. ptrace binds a stopped target to the thread that attached to it. So a transaction is one thread's, and a target
+ * that is held (tracer_held()) the one's that spawned it; else any thread may use a tracer, one at a time, and
+ * tracer_cancel() at any time. */
 #ifndef PTRACE_TRACER_H
 #define PTRACE_TRACER_H
 
@@ -181,8 +182,8 @@ void tracer_cancel(struct tracer *t);
  * target, which goes on whole. Until then calls that need a stop refuse with Busy. */
 bool tracer_spent(const struct tracer *t);
 
-/* The calling thread takes the tracer over, after the thread that was spent has ended. A held target runs from then on,
- * as its tracer ended. */
-enum aspace_error tracer_adopt(struct tracer *t, struct refusal *why);
+/* Takes the tracer over, after the thread that was spent has ended. A held target runs from then on, as its tracer
+ * ended. */
+void tracer_adopt(struct tracer *t);
 
 #endif

@@ -26,35 +26,44 @@ static void on_tick(int number)
     (void)number; /* it is only to end waitpid() with EINTR */
 }
 
-static void install_handler(void)
+/* The calling thread's. */
+static _Thread_local struct own_timer {
+    timer_t timer;
+    bool made;
+} own;
+static pthread_key_t end_of_thread;
+
+static void delete_own(void *timer)
+{
+    timer_delete(((struct own_timer *)timer)->timer);
+}
+
+static void set_up(void)
 {
     struct sigaction action = {.sa_handler = on_tick}; /* no SA_RESTART */
 
     sigaction(TIMER_SIGNAL, &action, NULL);
+    pthread_key_create(&end_of_thread, delete_own);
 }
 
-enum aspace_error timer_open(struct tracer *t, struct refusal *why)
+enum aspace_error timer_open(struct refusal *why)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     sigset_t set;
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TIMER_SIGNAL};
 
-    pthread_once(&once, install_handler);
+    if (own.made)
+        return ASPACE_OK;
+    pthread_once(&once, set_up);
     sigemptyset(&set);
     sigaddset(&set, TIMER_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     event.sigev_notify_thread_id = gettid();
-    if (timer_create(CLOCK_MONOTONIC, &event, &t->timer))
+    if (timer_create(CLOCK_MONOTONIC, &event, &own.timer))
         return refuse(why, ASPACE_NO_MEMORY, "no timer for the deadline of a target: %s", strerror(errno));
-    t->has_timer = true;
+    own.made = true;
+    pthread_setspecific(end_of_thread, &own);
     return ASPACE_OK;
-}
-
-void timer_close(struct tracer *t)
-{
-    if (t->has_timer)
-        timer_delete(t->timer);
-    t->has_timer = false;
 }
 
 static struct timespec timespec_of(uint64_t ns)
@@ -68,14 +77,14 @@ void timer_start(struct tracer *t, uint64_t ms)
     struct itimerspec spec = {.it_value = timespec_of(tick), .it_interval = timespec_of(tick)};
 
     t->deadline = clock_ns() + ms * MS;
-    timer_settime(t->timer, 0, &spec, NULL);
+    timer_settime(own.timer, 0, &spec, NULL);
 }
 
-void timer_stop(struct tracer *t)
+void timer_stop(void)
 {
     struct itimerspec spec = {0};
 
-    timer_settime(t->timer, 0, &spec, NULL);
+    timer_settime(own.timer, 0, &spec, NULL);
 }
 
 void tracer_cancel(struct tracer *t)
