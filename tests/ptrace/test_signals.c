@@ -204,6 +204,117 @@ static void test_sigtrap_is_never_made_and_never_eaten(void **state)
     }
 }
 
+/* Until a signal sent to a thread is taken: the next would be merged into it. */
+static void await_taken_by_thread(pid_t pid, int number)
+{
+    for (uint64_t until = now_ms() + 30000; number_in_status(pid, "\nSigPnd:", 16) >> (number - 1) & 1;)
+        assert_true(now_ms() < until);
+}
+
+static void expect_count(struct victim *v, int wanted)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%d", wanted);
+    close(v->in);
+    v->in = -1;
+    victim_expect(v, text);
+    victim_end(v);
+}
+
+/* The signal is the first thing that a batch or an edit meets, and is the number that would end it. */
+static void test_a_pending_signal_whose_handler_blocks_all_others_is_survived(void **state)
+{
+    static const int numbers[] = {SIGURG, SIGUSR1, SIGWINCH};
+    struct victim v = victim_start("masked", "read");
+    struct tracer *t = open_tracer(v.pid);
+
+    (void)state;
+    for (int i = 0; i < 120; i++) {
+        assert_int_equal(syscall(SYS_tgkill, v.pid, v.pid, numbers[i % 3]), 0);
+        if (i % 2)
+            assert_true(run_batch(t));
+        edit_once(t, TRACER_ONE_THREAD);
+        await_taken_by_thread(v.pid, numbers[i % 3]);
+    }
+    tracer_close(t, false);
+    expect_count(&v, 120);
+}
+
+/* Each call of a batch in turn sends the signal, so that the handler's mask meets the rest of it. */
+static void test_a_handler_that_blocks_all_others_at_every_boundary_of_a_batch_is_survived(void **state)
+{
+    static const int numbers[] = {SIGUSR1, SIGURG};
+    struct victim v = victim_start("masked", "read");
+    struct tracer *t = open_tracer(v.pid);
+    struct refusal why;
+
+    (void)state;
+    for (size_t at = 0; at < BATCH; at++) {
+        struct remote_call calls[BATCH];
+        for (size_t i = 0; i < BATCH; i++)
+            calls[i] = (struct remote_call){.number = SYS_getppid};
+        calls[at] = (struct remote_call){.number = SYS_tgkill,
+                                         .args = {(uint64_t)v.pid, (uint64_t)v.pid, (uint64_t)numbers[at % 2]}};
+        must(tracer_begin(t, TRACER_ONE_THREAD, &why), &why);
+        must(tracer_call(t, calls, BATCH, &why), &why);
+        tracer_end(t);
+        for (size_t i = 0; i < BATCH; i++) {
+            assert_true(calls[i].done);
+            assert_int_equal(calls[i].result, i == at ? 0 : getpid());
+        }
+        await_taken_by_thread(v.pid, numbers[at % 2]);
+    }
+    tracer_close(t, false);
+    expect_count(&v, BATCH);
+}
+
+struct pelting {
+    struct victim v;
+    int number;
+    int sent;
+    atomic_bool over;
+};
+
+/* One at a time, to the thread itself: such a signal comes before the one that ends a batch. */
+static void *pelt(void *argument)
+{
+    struct pelting *p = argument;
+
+    for (; p->sent < STORM_LENGTH * rounds(); p->sent++) {
+        await_taken_by_thread(p->v.pid, p->number);
+        syscall(SYS_tgkill, p->v.pid, p->v.pid, p->number);
+    }
+    await_taken_by_thread(p->v.pid, p->number);
+    atomic_store(&p->over, true);
+    return NULL;
+}
+
+static void weather_pelting(const char *what, int number)
+{
+    struct pelting p = {.v = victim_start("masked", what), .number = number};
+    struct tracer *t = open_tracer(p.v.pid);
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, pelt, &p), 0);
+    while (!atomic_load(&p.over)) {
+        assert_true(run_batch(t));
+        edit_once(t, TRACER_ONE_THREAD);
+    }
+    pthread_join(thread, NULL);
+    edit_once(t, TRACER_ALL_THREADS);
+    tracer_close(t, false);
+    expect_count(&p.v, p.sent);
+}
+
+static void test_signals_that_come_before_the_batchs_own_are_counted_right(void **state)
+{
+    (void)state;
+    weather_pelting("read", SIGUSR1);
+    weather_pelting("busy", SIGUSR1);
+    weather_pelting("busy", SIGURG);
+}
+
 static void test_a_target_that_blocks_every_signal_runs_batches_too(void **state)
 {
     struct victim v = victim_start("deaf", NULL);
@@ -306,6 +417,9 @@ int main(void)
         cmocka_unit_test(test_a_blocked_call_is_interrupted_by_handlers_alone),
         cmocka_unit_test(test_a_signal_at_every_boundary_of_a_batch_is_delivered_and_the_batch_goes_on),
         cmocka_unit_test(test_sigtrap_is_never_made_and_never_eaten),
+        cmocka_unit_test(test_a_pending_signal_whose_handler_blocks_all_others_is_survived),
+        cmocka_unit_test(test_a_handler_that_blocks_all_others_at_every_boundary_of_a_batch_is_survived),
+        cmocka_unit_test(test_signals_that_come_before_the_batchs_own_are_counted_right),
         cmocka_unit_test(test_a_target_that_blocks_every_signal_runs_batches_too),
         cmocka_unit_test(test_sigterm_ends_a_target_in_the_midst_of_edits),
         cmocka_unit_test(test_a_stopped_target_stays_stopped_and_its_parent_is_told_once),

@@ -13,6 +13,7 @@
     X(storm)                                                                                                           \
     X(interrupted)                                                                                                     \
     X(traps)                                                                                                           \
+    X(masked)                                                                                                          \
     X(deaf)                                                                                                            \
     X(parent)                                                                                                          \
     X(threads)                                                                                                         \

@@ -117,6 +117,25 @@ int victim_traps(const char *argument)
     return 0;
 }
 
+/* Handlers that block every signal, as those of managed runtimes do; it says how many ran. The argument: busy, or it reads. */
+int victim_masked(const char *argument)
+{
+    static const int numbers[] = {SIGUSR1, SIGURG, SIGWINCH};
+    struct sigaction action = {.sa_handler = on_count, .sa_flags = SA_RESTART};
+    char byte;
+
+    sigfillset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        sigaction(numbers[i], &action, NULL);
+    say("ready");
+    if (strcmp(argument, "busy") != 0)
+        check(read(STDIN_FILENO, &byte, 1) == 0, "read was interrupted");
+    while (!is_over())
+        pin_registers(100);
+    say("%d", (int)expected);
+    return 0;
+}
+
 /* Every signal is blocked, so that no signal can end a batch. */
 int victim_deaf(const char *argument)
 {

@@ -21,8 +21,6 @@
 #define LIFE_OURS            1 /* which end of the pipe */
 #define OFFSET_LIFE(address) ((address) + offsetof(struct agent_data, life))
 
-_Static_assert(sizeof(siginfo_t) <= OFFSET_AGENT - OFFSET_INFO, "what lies before the agent's data");
-
 bool agent_is(const struct tracer *t, const struct tracee *tracee)
 {
     return t->agent != 0 && tracee->tid == t->agent;

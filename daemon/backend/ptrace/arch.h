@@ -46,7 +46,8 @@ void registers_redo(struct registers *r);
 
 /* ---- The trampoline: its page is the image of trampoline_*.S with a header and a recovery block ---- */
 
-#define BATCH_CALLS 256 /* calls at most in one batch; the table lies in the target */
+#define BATCH_CALLS     256 /* calls at most in one batch; the table lies in the target */
+#define BATCH_INFO_SIZE 48  /* of a siginfo_t, what the kernel knows: sizeof(struct kernel_siginfo) */
 
 /* One call of the batch's table, as the trampoline reads it. */
 struct batch_entry {
@@ -64,6 +65,10 @@ struct batch_registers {
 };
 
 void registers_load_batch(const struct registers *saved, const struct batch_registers *batch, struct registers *ret);
+/* About to make one call as a batch that has no table: `first` counts, and the answer is registers_once_result(). */
+void registers_load_once(const struct registers *saved, const struct batch_registers *batch,
+                         const struct remote_call *call, struct registers *ret);
+int64_t registers_once_result(const struct registers *r);
 /* The address in the table of the first call that is not recorded, of a batch stopped anywhere. */
 uint64_t registers_batch_position(const struct registers *r);
 /* A batch stopped anywhere is to end with that call. */
@@ -91,12 +96,15 @@ void registers_load_park(const struct registers *saved, uint64_t entry, uint64_t
 struct trampoline_layout {
     const unsigned char *image; /* copied to the start of the page */
     size_t size;
-    size_t call;      /* offset of the system call instruction of a single call */
-    size_t batch;     /* of the batch's code */
-    size_t batch_end; /* of the instruction after the batch's last call: where its signal stops it */
-    size_t agent;     /* of the code that makes the agent */
-    size_t park;      /* of the agent's own */
-    size_t block;     /* of the recovery block */
+    size_t call;       /* offset of the system call instruction of a single call */
+    size_t batch;      /* of the batch's code */
+    size_t once;       /* of that for a single call */
+    size_t batch_tail; /* of what follows the last call, both ways */
+    size_t batch_end;  /* of the instruction after the batch's last call: where its signal stops it */
+    size_t agent;      /* of the code that makes the agent */
+    size_t park;       /* of the agent's own */
+    size_t info;       /* of the siginfo that ends a batch: BATCH_INFO_SIZE bytes */
+    size_t block;      /* of the recovery block */
     size_t block_size;
 };
 

@@ -6,14 +6,13 @@
 
 #include "ptrace/arch.h"
 
-#define DATA_PAGES          6                /* a page of strings, a page for the batch's siginfo, four of its table */
+#define DATA_PAGES          6                /* a page of strings, a page for the agent, four of the batch's table */
 #define OWN_PAGES           (1 + DATA_PAGES) /* the code page comes first */
 #define TRAMPOLINE_SIZE     ASPACE_PAGE_SIZE
 #define TRAMPOLINE_CODE_MAX 512
 #define OFFSET_STRINGS      TRAMPOLINE_SIZE
-#define OFFSET_INFO         (OFFSET_STRINGS + ASPACE_PAGE_SIZE)
-#define OFFSET_AGENT        (OFFSET_INFO + ASPACE_PAGE_SIZE / 2)
-#define OFFSET_TABLE        (OFFSET_INFO + ASPACE_PAGE_SIZE)
+#define OFFSET_AGENT        (OFFSET_STRINGS + ASPACE_PAGE_SIZE)
+#define OFFSET_TABLE        (OFFSET_AGENT + ASPACE_PAGE_SIZE)
 
 _Static_assert(BATCH_CALLS * sizeof(struct batch_entry) == 4 * ASPACE_PAGE_SIZE, "the table's pages");
 _Static_assert(TRACER_STRING_MAX <= ASPACE_PAGE_SIZE, "the page of strings");

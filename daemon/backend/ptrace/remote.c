@@ -7,6 +7,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "ptrace/internal.h"
 
@@ -254,10 +255,11 @@ enum aspace_error remote_call_at(struct tracer *t, uint64_t entry, struct remote
 /* ---- Many calls inside the target ---- */
 
 /* A signal that ends a batch: one that does nothing if we are not there any more, and that the thread does not block.
- * 0 if it blocks both. */
+ * 0 if it blocks both. Another's of the same number, sent to that very thread while ours is pending, would be merged into
+ * it and lost: so first the one that nobody sends to a thread. */
 static int batch_signal(const struct tracee *tracee)
 {
-    static const int signals[] = {SIGURG, SIGWINCH};
+    static const int signals[] = {SIGWINCH, SIGURG};
     uint64_t blocked;
 
     if (ptrace(PTRACE_GETSIGMASK, tracee->tid, sizeof(blocked), &blocked) != 0)
@@ -266,17 +268,6 @@ static int batch_signal(const struct tracee *tracee)
         if (!(blocked >> (signals[i] - 1) & 1))
             return signals[i];
     return 0;
-}
-
-/* What the batch sends to itself: known again by its value, so that the target's own use of the signal is not eaten. */
-static siginfo_t batch_info(const struct tracer *t, int signal)
-{
-    siginfo_t info = {0};
-
-    info.si_signo = signal;
-    info.si_code = SI_QUEUE;
-    info.si_value.sival_ptr = (void *)(uintptr_t)t->session;
-    return info;
 }
 
 static bool is_batch_info(const struct tracer *t, const siginfo_t *info)
@@ -290,26 +281,90 @@ struct batch {
     struct batch_registers registers;
     struct registers now; /* where it is to go on */
     bool late;            /* the deadline passed: it is to end with the call that it is at */
+    bool stepping;        /* it is to end with that call for another reason, which system-call stops show */
 };
 
-/* A foreign signal in mid-batch: delivered with the thread's own registers; the batch then goes on exactly where it
- * was, which its registers say better than its table: a call may be made and not recorded. */
+/* All its calls are made and recorded, and its signal is not sent yet. */
+static bool is_in_tail(const struct tracer *t, const struct registers *now)
+{
+    uint64_t offset = registers_instruction(now) - t->trampoline;
+
+    return offset >= t->layout.batch_tail && offset < t->layout.batch_end;
+}
+
+/* A foreign signal in mid-batch: delivered with the thread's own registers. Its handler may block the batch's signal, so
+ * the call that it is at becomes the last: made or not, as its registers say better than its table. */
 static enum step interrupt_batch(struct tracer *t, struct batch *batch, int signal, struct refusal *why)
 {
     enum step step;
 
     if (!registers_get(caller(t)->tid, &batch->now))
         return STEP_GONE;
+    bool over = is_in_tail(t, &batch->now);
     registers_redo(&batch->now);
-    if (batch->late)
-        registers_end_batch(&batch->now);
+    registers_end_batch(&batch->now);
     step = back_out(t, signal);
-    if (step != STEP_AGAIN)
-        return step;
+    if (step != STEP_AGAIN || over)
+        return step == STEP_AGAIN ? STEP_DONE : step;
     if (trampoline_protect(t, why))
         return why->code == ASPACE_TARGET_GONE ? STEP_GONE : STEP_REFUSED;
+    batch->stepping = true;
     caller(t)->changed = true;
     return registers_set(caller(t)->tid, &batch->now) ? STEP_AGAIN : STEP_GONE;
+}
+
+/* A system-call stop, when it is stepping: at the entry of the first call of its tail it is over. */
+static enum step batch_call_stop(struct tracer *t, struct batch *batch)
+{
+    struct registers now;
+
+    if (!registers_get(caller(t)->tid, &now))
+        return STEP_GONE;
+    if (!is_in_tail(t, &now))
+        return STEP_AGAIN;
+    batch->now = now;
+    return skip_call(t);
+}
+
+#define HELD_MAX 32 /* the signals that come before the batch's, which are those with lower numbers */
+
+/* What was held back for the batch's own signal, but for the first, is sent anew. Who sent it is lost where the kernel keeps
+ * that to itself. */
+static void send_again(struct tracer *t, const siginfo_t *held, size_t count)
+{
+    const struct tracee *tracee = caller(t);
+
+    for (size_t i = 1; i < count; i++)
+        if (syscall(SYS_rt_tgsigqueueinfo, tracee->process, tracee->tid, held[i].si_signo, &held[i]) != 0)
+            syscall(SYS_tgkill, tracee->process, tracee->tid, held[i].si_signo);
+}
+
+/* The batch has sent its signal, and another comes first: all such are held back until its own has come, in whose place
+ * they are then delivered. The thread runs no instruction meanwhile. */
+static enum step await_own_signal(struct tracer *t, int own, const siginfo_t *first)
+{
+    struct tracee *tracee = caller(t);
+    siginfo_t held[HELD_MAX] = {*first};
+    size_t count = 1;
+
+    for (bool came = false; !came;) {
+        resume(tracee, PTRACE_CONT, 0);
+        struct stop stop = tracer_wait(t, tracee);
+        if (stop.kind == STOP_EVENT)
+            continue;
+        if (stop.kind == STOP_LATE)
+            return abandon(t);
+        if (stop.kind != STOP_SIGNAL || count == HELD_MAX ||
+            ptrace(PTRACE_GETSIGINFO, tracee->tid, NULL, &held[count]) != 0)
+            return STEP_GONE;
+        came = stop.signal == own;
+        count +=
+            !came || !is_batch_info(t, &held[count]); /* another's of that number came first: ours was merged into it */
+    }
+    send_again(t, held, count);
+    ptrace(PTRACE_SETSIGINFO, tracee->tid, NULL, &held[0]);
+    enum step step = back_out(t, held[0].si_signo);
+    return step == STEP_AGAIN ? STEP_DONE : step;
 }
 
 /* STEP_DONE if the signal that is about to be delivered is the batch's own, at its end. */
@@ -322,15 +377,15 @@ static enum step batch_signal_stop(struct tracer *t, struct batch *batch, int si
         return STEP_REFUSED;
     if (!registers_get(caller(t)->tid, &now) || ptrace(PTRACE_GETSIGINFO, caller(t)->tid, NULL, &info) != 0)
         return STEP_GONE;
-    bool at_end = registers_instruction(&now) == t->trampoline + t->layout.batch_end;
-    if (at_end && signal == batch->registers.signal) {
-        batch->now = now;
-        if (is_batch_info(t, &info))
-            return STEP_DONE;
-        enum step step = back_out(t, signal); /* another's came first, and ours was merged into it */
-        return step == STEP_AGAIN ? STEP_DONE : step;
-    }
-    return interrupt_batch(t, batch, signal, why);
+    if (registers_instruction(&now) != t->trampoline + t->layout.batch_end)
+        return interrupt_batch(t, batch, signal, why);
+    batch->now = now;
+    if (signal != batch->registers.signal)
+        return await_own_signal(t, batch->registers.signal, &info);
+    if (is_batch_info(t, &info))
+        return STEP_DONE;
+    enum step step = back_out(t, signal); /* another's came first, and ours was merged into it */
+    return step == STEP_AGAIN ? STEP_DONE : step;
 }
 
 /* The deadline passed. The batch is stopped and told to end after the call that it is at, so that what is done is known:
@@ -374,10 +429,12 @@ static enum step run_batch(struct tracer *t, struct batch *batch, struct refusal
             step = hurry_batch(t, batch);
         else if (stop.kind == STOP_GONE)
             return STEP_GONE;
+        else if (stop.kind == STOP_CALL)
+            step = batch_call_stop(t, batch);
         else
             step = batch_event_stop(t, batch);
         if (step == STEP_AGAIN && stop.kind != STOP_LATE)
-            resume(tracee, PTRACE_CONT, 0);
+            resume(tracee, batch->stepping ? PTRACE_SYSCALL : PTRACE_CONT, 0);
     }
     return step;
 }
@@ -401,18 +458,15 @@ static enum aspace_error table_writable(struct tracer *t, struct refusal *why)
     return remote_call_failed(&allow) ? refuse_changed_pages(t, why) : ASPACE_OK;
 }
 
-static enum aspace_error write_table(struct tracer *t, const struct remote_call *calls, size_t count, int signal,
+static enum aspace_error write_table(struct tracer *t, const struct remote_call *calls, size_t count,
                                      struct refusal *why)
 {
     struct batch_entry table[BATCH_CALLS];
-    siginfo_t info = batch_info(t, signal);
 
     for (size_t i = 0; i < count; i++) {
         table[i] = (struct batch_entry){.number = (uint64_t)calls[i].number};
         memcpy(table[i].args, calls[i].args, sizeof(table[i].args));
     }
-    if (memory_poke(t, t->trampoline + OFFSET_INFO, &info, sizeof(info), why))
-        return why->code;
     if (memory_poke(t, t->trampoline + OFFSET_TABLE, table, count * sizeof(table[0]), why))
         return why->code;
     return table_writable(t, why);
@@ -440,11 +494,11 @@ static enum aspace_error call_batch(struct tracer *t, struct remote_call *calls,
                               .entry = t->trampoline + t->layout.batch,
                               .first = table,
                               .end = table + count * sizeof(struct batch_entry),
-                              .info = t->trampoline + OFFSET_INFO,
+                              .info = t->trampoline + t->layout.info,
                               .signal = signal,
                           }};
 
-    if (write_table(t, calls, count, signal, why) || trampoline_protect(t, why))
+    if (write_table(t, calls, count, why) || trampoline_protect(t, why))
         return why->code;
     registers_load_batch(&caller(t)->saved, &batch.registers, &batch.now);
     enum step step = run_batch(t, &batch, why);
@@ -456,15 +510,50 @@ static enum aspace_error call_batch(struct tracer *t, struct remote_call *calls,
     return end_step(t, step, why);
 }
 
+/* The calls of an edit: nothing but the end of the process interrupts them. */
+static bool is_edit(const struct remote_call *call)
+{
+    switch (call->number) {
+    case SYS_mmap:
+    case SYS_munmap:
+    case SYS_mprotect:
+    case SYS_mremap:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* One call with one stop, at its end, where remote_call_at() has two. */
+static enum aspace_error call_once(struct tracer *t, struct remote_call *call, int signal, struct refusal *why)
+{
+    struct batch batch = {.registers = {
+                              .entry = t->trampoline + t->layout.once,
+                              .end = sizeof(struct batch_entry),
+                              .info = t->trampoline + t->layout.info,
+                              .signal = signal,
+                          }};
+
+    if (trampoline_protect(t, why))
+        return why->code;
+    registers_load_once(&caller(t)->saved, &batch.registers, call, &batch.now);
+    enum step step = run_batch(t, &batch, why);
+    call->done = (step == STEP_DONE || step == STEP_LATE) && registers_batch_position(&batch.now) > 0;
+    call->result = registers_once_result(&batch.now);
+    return end_step(t, step == STEP_DONE && batch.late ? STEP_LATE : step, why);
+}
+
 /* Calls from `calls` on, at least one of them; *ret_done are over. */
 static enum aspace_error call_some(struct tracer *t, struct remote_call *calls, size_t count, struct refusal *why,
                                    size_t *ret_done)
 {
-    int signal = count >= BATCH_FROM ? batch_signal(caller(t)) : 0;
+    int signal = count >= BATCH_FROM || is_edit(calls) ? batch_signal(caller(t)) : 0;
 
+    *ret_done = 1;
+    if (signal && count < BATCH_FROM)
+        return call_once(t, calls, signal, why);
     if (signal)
         return call_batch(t, calls, count < BATCH_CALLS ? count : BATCH_CALLS, signal, why, ret_done);
-    *ret_done = 1;
     return remote_call_at(t, t->trampoline + t->layout.call, calls, why);
 }
 

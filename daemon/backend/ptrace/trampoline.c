@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,19 +61,33 @@ static uint64_t pid_namespace(void)
     return stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
 }
 
+/* What a batch sends to itself at its end: known again by its value, so that the target's own use of the signal is not
+ * eaten. The kernel adds the signal's number. */
+static siginfo_t batch_info(const struct tracer *t)
+{
+    siginfo_t info = {0};
+
+    info.si_code = SI_QUEUE;
+    info.si_value.sival_ptr = (void *)(uintptr_t)t->session;
+    return info;
+}
+
 void trampoline_new_session(struct tracer *t)
 {
     struct trampoline_header header = {.owner = (uint32_t)getpid()};
+    siginfo_t info;
 
     t->layout = trampoline_layout();
     if (getrandom(&t->session, sizeof(t->session), GRND_NONBLOCK) != sizeof(t->session))
         t->session = (uint64_t)(uintptr_t)t ^ (uint64_t)getpid() << 32 ^ (uint64_t)t->pid;
+    info = batch_info(t);
     memcpy(header.magic, magic, sizeof(magic));
     header.session = t->session;
     header.owner_start = start_time(getpid());
     header.owner_pids = pid_namespace();
     memcpy(t->code, t->layout.image, t->layout.size);
     memcpy(t->code, &header, sizeof(header));
+    memcpy(t->code + t->layout.info, &info, BATCH_INFO_SIZE);
 }
 
 enum aspace_error trampoline_protect(struct tracer *t, struct refusal *why)

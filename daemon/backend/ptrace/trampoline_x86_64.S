@@ -7,8 +7,9 @@
 
     .section .rodata
     .balign 64
-    .globl trampoline_x86_64, trampoline_x86_64_call, trampoline_x86_64_batch, trampoline_x86_64_batch_end
-    .globl trampoline_x86_64_agent, trampoline_x86_64_park, trampoline_x86_64_end
+    .globl trampoline_x86_64, trampoline_x86_64_call, trampoline_x86_64_batch, trampoline_x86_64_batch_tail
+    .globl trampoline_x86_64_batch_end, trampoline_x86_64_once, trampoline_x86_64_agent, trampoline_x86_64_park, trampoline_x86_64_info
+    .globl trampoline_x86_64_end
 trampoline_x86_64:
     .skip 64, 0                     /* struct trampoline_header, trampoline.c */
 
@@ -58,10 +59,18 @@ trampoline_x86_64_batch:
     movq    %rax, 56(%rbx)
     addq    $64, %rbx
     cmpq    $-4095, %rax
-    jae     3f
+    jae     trampoline_x86_64_batch_tail
     cmpq    %rbp, %rbx
     jb      trampoline_x86_64_batch
-3:  movl    $39, %eax               /* getpid: in the target's own pid namespace */
+    jmp     trampoline_x86_64_batch_tail
+
+/* A batch of one, whose call is in the registers and whose answer goes to r15; no table. */
+trampoline_x86_64_once:
+    syscall
+    movq    %rax, %r15
+    addq    $64, %rbx
+trampoline_x86_64_batch_tail:
+    movl    $39, %eax               /* getpid: in the target's own pid namespace */
     syscall
     movl    %eax, %r13d
     movl    $186, %eax              /* gettid */
@@ -116,7 +125,10 @@ trampoline_x86_64_park:
     movl    $60, %eax               /* exit: of the thread */
     xorl    %edi, %edi
     syscall
-trampoline_x86_64_end:
-    .org    trampoline_x86_64 + 512 /* TRAMPOLINE_CODE_MAX: the assembler refuses to go back */
+
+    .org    trampoline_x86_64 + 464 /* the assembler refuses to go back */
+trampoline_x86_64_info:
+    .skip   48, 0                   /* the siginfo that ends a batch, trampoline.c */
+trampoline_x86_64_end:              /* at TRAMPOLINE_CODE_MAX */
 
     .section .note.GNU-stack, "", @progbits
