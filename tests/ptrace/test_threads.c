@@ -1,6 +1,7 @@
 /* Targets of many threads: all stand still together, and every one goes on. */
 #include "tracer_fixture.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,6 @@ static void check_stillness(const char *what, const char *argument, int cycles)
     uint64_t first[COUNTS], second[COUNTS];
     struct refusal why;
 
-    if (strcmp(what, "leaderless") == 0)
-        wait_for_state(v.pid, 'Z'); /* its first thread has ended, and not only begun to */
     t = open_tracer(v.pid);
     for (int i = 0; i < cycles; i++) {
         must(tracer_begin(t, TRACER_ALL_THREADS, &why), &why);
@@ -83,7 +82,55 @@ static void test_a_target_whose_first_thread_is_dead_is_edited_through_another(v
 {
     (void)state;
     for (int round = 0; round < 3; round++)
-        check_stillness("leaderless", NULL, 20);
+        check_stillness("leaderless", "0", 20);
+}
+
+static long tracer_of(pid_t pid)
+{
+    char *text = proc_text(pid, "status");
+    const char *line = strstr(text, "\nTracerPid:");
+
+    assert_non_null(line);
+    long tracer = strtol(line + strlen("\nTracerPid:"), NULL, 10);
+    free(text);
+    return tracer;
+}
+
+/* A thread that was joined lets go of what it traced a little later. */
+static void await_untraced(pid_t pid)
+{
+    for (uint64_t until = now_ms() + 30000; now_ms() < until; sleep_ms(1))
+        if (tracer_of(pid) == 0)
+            return;
+    fail_msg("process %d is traced still", (int)pid);
+}
+
+static void *edit_often(void *argument)
+{
+    struct victim *v = argument;
+    struct tracer *t = open_tracer(v->pid);
+
+    for (int i = 0; i < 6; i++)
+        edit_once(t, i % 3 == 2 ? TRACER_ONE_THREAD : TRACER_ALL_THREADS);
+    tracer_close(t, false);
+    return NULL;
+}
+
+/* About one of some hundred meets its tracer in the very microsecond that makes the tracer spent. */
+static void test_a_first_thread_that_ends_during_an_edit_is_let_go(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 50 * rounds(); round++) {
+        char delay[16]; /* us: up to about what the edits take */
+        snprintf(delay, sizeof(delay), "%d", round * 97 % 1500);
+        struct victim v = victim_start("leaderless", delay);
+        pthread_t thread;
+        counts_of(&v);
+        assert_int_equal(pthread_create(&thread, NULL, edit_often, &v), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        await_untraced(v.pid);
+        victim_end(&v);
+    }
 }
 
 static void test_every_one_of_many_threads_is_stopped_and_goes_on(void **state)
@@ -117,6 +164,7 @@ int main(void)
         cmocka_unit_test(test_nothing_moves_while_threads_come_and_go),
         cmocka_unit_test(test_a_process_that_shares_the_memory_stands_too),
         cmocka_unit_test(test_a_target_whose_first_thread_is_dead_is_edited_through_another),
+        cmocka_unit_test(test_a_first_thread_that_ends_during_an_edit_is_let_go),
         cmocka_unit_test(test_every_one_of_many_threads_is_stopped_and_goes_on),
     };
 

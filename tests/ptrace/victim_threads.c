@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -74,16 +75,26 @@ int victim_threads(const char *argument)
     return 0;
 }
 
-/* Its first thread ends; the others live on. */
+static void spin(long us)
+{
+    struct timespec from, now;
+
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - from.tv_sec) * 1000000 + (now.tv_nsec - from.tv_nsec) / 1000 < us);
+}
+
+/* Its first thread ends after as many microseconds as the argument says; the others live on. */
 int victim_leaderless(const char *argument)
 {
     pthread_t thread;
 
-    (void)argument;
     check(pthread_create(&thread, NULL, count, NULL) == 0 && pthread_create(&thread, NULL, idle, NULL) == 0, "threads");
     say("ready");
     say("%p", (void *)(uintptr_t)counts);
     pthread_detach(thread);
+    spin(strtol(argument, NULL, 10));
     pthread_exit(NULL);
 }
 
@@ -131,22 +142,27 @@ int victim_vfork(const char *argument)
 /* Starts itself anew all the time, from a thread that is not the first. */
 static void *run_anew(void *argument)
 {
-    (void)argument;
     usleep(3000);
-    execl("/proc/self/exe", "victim", "exec", "again", NULL);
+    execl("/proc/self/exe", "victim", "exec", argument, NULL);
     check(0, "exec");
     return NULL;
 }
 
+/* The argument: how many threads are there besides. */
 int victim_exec(const char *argument)
 {
+    static char again[] = "0 again";
     pthread_t thread;
+    struct epoll_event event;
 
-    if (strcmp(argument, "again") != 0)
+    if (!strstr(argument, "again"))
         say("ready");
     if (is_over())
         return 0;
-    pthread_create(&thread, NULL, run_anew, NULL);
-    pause();
+    again[0] = argument[0];
+    for (int i = 0; i < argument[0] - '0'; i++)
+        pthread_create(&thread, NULL, idle, NULL); /* the exec waits until they are dead and their tracer knows */
+    pthread_create(&thread, NULL, run_anew, again);
+    epoll_wait(epoll_create1(EPOLL_CLOEXEC), &event, 1, -1); /* its EINTR is to be hidden */
     return 1;
 }

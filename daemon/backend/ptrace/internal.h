@@ -44,7 +44,9 @@ struct tracer {
     enum tracer_seccomp seccomp;
     uint64_t image; /* what tells one image from the next: process_image() */
 
-    bool spent;
+    bool spent;    /* it traces what it cannot let go of: its thread must end */
+    bool stuck;    /* and that may stand still: nothing more is begun */
+    pid_t spender; /* that thread */
     uint64_t deadline_ms;
     uint64_t deadline; /* of the transaction; clock_ns() */
     atomic_bool cancelled;
@@ -104,6 +106,9 @@ enum aspace_error timer_open(struct refusal *why);
 void timer_start(struct tracer *t, uint64_t ms);
 void timer_stop(void);
 struct stop tracer_wait(struct tracer *t, struct tracee *tracee);
+/* PTRACE_SEIZE; false with errno. With the timer started it takes no longer than a tick, and gives EINTR then: it waits
+ * while a thread of the process execs, which may wait in turn until we know that others, traced by us, are dead. */
+bool tracer_seize(const struct tracer *t, pid_t tid);
 
 /* ---- process.c: what /proc and the kernel say about the target ---- */
 
@@ -120,9 +125,13 @@ bool process_alive(struct tracer *t);
 /* The same, after waiting a little for the end of one whose threads are dying. */
 bool process_survives(struct tracer *t);
 bool process_may_suspend_filters(void);
-/* Of the process whose /proc/PID is `proc`: the state letter of a thread, 0 if it is no more; whether it is there. */
+/* Of the process whose /proc/PID is `proc`: the state letter of a thread, 'X' as soon as it has begun to exit and has no
+ * memory any more, 0 if it is no more; whether none of that is so; whether it is there. */
 char process_thread_state(int proc, pid_t tid);
+bool process_thread_lives(int proc, pid_t tid);
 bool process_has_thread(int proc, pid_t tid);
+/* The process has one thread only, its leader; true without reading the list, by the folder's link count. */
+bool process_is_single(const struct tracer *t);
 /* A thread of the process that still has its memory: a dead leader has none. */
 pid_t process_living_thread(const struct tracer *t);
 uint64_t process_image(const struct tracer *t);
@@ -136,8 +145,9 @@ pid_t process_find_thread(const struct tracer *t, pid_t inner);
 /* A value of a thread's status file as a number; `fallback` if it cannot be read. */
 long process_status(const struct tracer *t, pid_t tid, const char *name, long fallback);
 
-/* Whether any thread of the machine is traced by this very thread of ours. */
+/* Of any thread of the machine: whether it is traced by this very thread of ours; whether it is a zombie. */
 bool process_thread_is_traced(pid_t tid);
+bool process_thread_is_zombie(pid_t tid);
 
 /* ---- thread_list.c: the threads of a process, and all processes ---- */
 

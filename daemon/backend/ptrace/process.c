@@ -20,6 +20,7 @@
 #define FLAG_KERNEL_THREAD 0x00200000 /* PF_KTHREAD, include/linux/sched.h; "flags" of proc(5)'s stat */
 #define FLAG_EXITING       0x00000004 /* PF_EXITING */
 #define SUBJECT            "process %d"
+#define LIVING_TRIES       8 /* threads that began to exit while a file was opened through them */
 
 /* The whole of a small file below the target's /proc/PID, or of an absolute path, as a string; false if there is none. */
 static bool read_file(int proc, const char *path, char *text, size_t size)
@@ -46,11 +47,22 @@ static const char *stat_state(int proc, const char *path, char *text, size_t siz
 char process_thread_state(int proc, pid_t tid)
 {
     char path[64], text[1024];
+    unsigned flags = 0;
     const char *state;
 
     snprintf(path, sizeof(path), "task/%d/stat", (int)tid);
     state = stat_state(proc, path, text, sizeof(text));
-    return state ? *state : 0;
+    if (!state)
+        return 0;
+    sscanf(state, "%*c %*d %*d %*d %*d %*d %u", &flags);
+    return flags & FLAG_EXITING && *state != 'Z' ? 'X' : *state;
+}
+
+bool process_thread_lives(int proc, pid_t tid)
+{
+    char state = process_thread_state(proc, tid);
+
+    return state != 0 && state != 'Z' && state != 'X';
 }
 
 bool process_has_thread(int proc, pid_t tid)
@@ -90,6 +102,15 @@ bool process_thread_is_traced(pid_t tid)
 
     snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
     return status_number(AT_FDCWD, path, "TracerPid", 0) == gettid();
+}
+
+bool process_thread_is_zombie(pid_t tid)
+{
+    char path[64], text[1024];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+    const char *state = stat_state(AT_FDCWD, path, text, sizeof(text));
+    return state && *state == 'Z';
 }
 
 static bool lives_on(struct tracer *t, int wait_ms)
@@ -132,17 +153,11 @@ enum aspace_error process_refuse_gone(struct tracer *t, struct refusal *why)
     return why->code;
 }
 
-/* One that exits has no memory well before it is a zombie. */
-static bool is_living(const struct tracer *t, pid_t tid)
+bool process_is_single(const struct tracer *t)
 {
-    char path[64], text[1024];
-    unsigned flags = FLAG_EXITING;
+    struct stat info;
 
-    snprintf(path, sizeof(path), "task/%d/stat", (int)tid);
-    const char *state = stat_state(t->proc, path, text, sizeof(text));
-    if (state)
-        sscanf(state, "%*c %*d %*d %*d %*d %*d %u", &flags);
-    return !(flags & FLAG_EXITING);
+    return fstat(t->tasks, &info) == 0 && info.st_nlink == 3;
 }
 
 pid_t process_living_thread(const struct tracer *t)
@@ -150,10 +165,10 @@ pid_t process_living_thread(const struct tracer *t)
     struct thread_list list;
     pid_t tid = t->pid;
 
-    if (is_living(t, t->pid) || !thread_list_open(&list, t->proc))
+    if (process_thread_lives(t->proc, t->pid) || !thread_list_open(&list, t->proc))
         return t->pid;
     while (thread_list_next(&list, &tid))
-        if (is_living(t, tid))
+        if (process_thread_lives(t->proc, tid))
             break;
     thread_list_close(&list);
     return tid;
@@ -167,20 +182,18 @@ static int open_file_of(const struct tracer *t, pid_t tid, const char *name, int
     return openat(t->proc, path, flags | O_CLOEXEC);
 }
 
+/* Opened through a thread that has begun to exit it would be nobody's, which reads as if the process were gone. */
 int tracer_open_file(const struct tracer *t, const char *name, int flags)
-{
-    return open_file_of(t, process_living_thread(t), name, flags);
-}
-
-/* Opened through a thread that has begun to exit it would be nobody's memory, which reads as if the process were gone. */
-static int open_memory(const struct tracer *t)
 {
     for (unsigned tries = 0;; tries++) {
         pid_t tid = process_living_thread(t);
-        int fd = open_file_of(t, tid, "mem", O_RDWR);
+        int fd = open_file_of(t, tid, name, flags);
+        int error = errno;
 
-        if (tries == 8 || is_living(t, tid))
+        if (tries == LIVING_TRIES || process_is_single(t) || process_thread_lives(t->proc, tid)) {
+            errno = error;
             return fd;
+        }
         if (fd >= 0)
             close(fd);
     }
@@ -201,19 +214,14 @@ static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size)
 uint64_t process_image(const struct tracer *t)
 {
     char text[1024];
-    ssize_t got = 0;
+    int fd = tracer_open_file(t, "auxv", O_RDONLY);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    int error = errno;
 
-    /* Again if the thread asked began to exit just then. */
-    for (unsigned tries = 0; tries < 3 && got <= 0; tries++) {
-        int fd = tracer_open_file(t, "auxv", O_RDONLY);
-        got = fd < 0 ? -1 : read(fd, text, sizeof(text));
-        int error = errno;
-
-        if (fd >= 0)
-            close(fd);
-        if (got < 0 && (error == EACCES || error == EPERM))
-            return 0;
-    }
+    if (fd >= 0)
+        close(fd);
+    if (got < 0 && (error == EACCES || error == EPERM))
+        return 0;
     return hash_bytes(HASH_START, text, got > 0 ? (size_t)got : 0) | 1;
 }
 
@@ -333,7 +341,7 @@ void process_bind_image(struct tracer *t)
         t->tasks = openat(t->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (t->memory >= 0)
         close(t->memory);
-    t->memory = open_memory(t);
+    t->memory = tracer_open_file(t, "mem", O_RDWR);
     t->image = process_image(t);
 }
 
@@ -516,6 +524,10 @@ enum aspace_error process_explain(struct tracer *t, pid_t tid, int error, struct
         return process_refuse_gone(t, why);
     if (tracer != 0)
         return refuse_traced(t, tracer, why);
+    if (error == EINTR) {
+        refuse(why, ASPACE_BUSY, SUBJECT " takes long to replace its image by exec", (int)t->pid);
+        return refuse_hint(why, "try again");
+    }
     if (!may_trace(t))
         return explain_denied(t, why);
     refuse(why, ASPACE_BUSY, SUBJECT " was traced by another process until just now", (int)t->pid);

@@ -78,7 +78,7 @@ static enum step skip_call(struct tracer *t)
 static enum step abandon(struct tracer *t)
 {
     atomic_store(&t->cancelled, false);
-    t->spent = true;
+    t->spent = t->stuck = true;
     t->trampoline = 0;
     t->block_known = false;
     return STEP_LATE;
@@ -226,10 +226,10 @@ static enum aspace_error end_step(struct tracer *t, enum step step, struct refus
         why->hint = "try again";
         return why->code;
     case STEP_LATE:
-        if (t->spent || !caller(t)->stopped)
+        if (t->stuck || !caller(t)->stopped)
             tracer_end(t);
         refuse(why, ASPACE_TIMEOUT,
-               t->spent ? "a call in process %d is not over; it may be done yet"
+               t->stuck ? "a call in process %d is not over; it may be done yet"
                         : "a call in process %d was not done in time",
                (int)t->pid);
         why->hint = "its memory or a lock may be held by something slow: look at the areas, and try again";

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,6 +18,7 @@
 #define DRIVE_SIGNALS 1000 /* delivered at most before a stop is given up: each is progress of the target's */
 #define SELECT_TRIES  16   /* threads that ended while we chose them */
 #define REAP_MS       20   /* for the ends of killed threads to be reported */
+#define RANK_GOOD     1    /* of a thread that is taken again without looking for a better one */
 #define PASSES        1000 /* over the threads of a target that makes new ones all the time; 3 were seen */
 
 struct tracee *threads_add(struct tracer *t, pid_t process, pid_t tid)
@@ -81,14 +81,26 @@ struct stop thread_drive(struct tracer *t, struct tracee *tracee)
 
 /* ---- Letting go ---- */
 
+/* It stood, and its id has stopped anew or ended: it was killed, and a thread that execed may have its id now. */
+static bool was_replaced(const struct tracee *tracee)
+{
+    siginfo_t info = {0};
+    const int options = WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD;
+
+    return waitid(P_PID, (id_t)tracee->tid, &info, options) == 0 && info.si_pid != 0;
+}
+
 /* True if nothing is left to do for it. */
 static bool release(struct tracee *tracee)
 {
     if (!tracee->stopped)
         return tracee->reaped;
-    if (tracee->changed)
+    if (tracee->changed && !was_replaced(tracee))
         registers_set(tracee->tid, &tracee->saved);
-    return ptrace(PTRACE_DETACH, tracee->tid, NULL, NULL) == 0; /* else it is being killed */
+    if (ptrace(PTRACE_DETACH, tracee->tid, NULL, NULL) == 0)
+        return true;
+    tracee->stopped = tracee->changed = false; /* it is being killed: who stops with its id now is not it */
+    return false;
 }
 
 /* What was reported of a thread that could not be detached, if anything. True as release(). */
@@ -124,15 +136,36 @@ void threads_release(struct tracer *t)
         if (left > 0)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
+    for (size_t i = 0; i < left; i++)
+        t->stuck = t->stuck || !process_thread_is_zombie(t->tracees[i].tid);
     t->spent = t->spent || left > 0;
+    if (t->spent)
+        t->spender = gettid();
     t->count = 0;
     t->dead = 0;
+}
+
+/* ---- Attaching ---- */
+
+/* Attaches and asks for a stop. False with errno. Who execs meanwhile has the id of its process then: the kernel attaches
+ * to the thread that was asked for, whatever its id is now. */
+static bool attach(const struct tracer *t, pid_t process, pid_t tid)
+{
+    bool seized = tracer_seize(t, tid);
+    int error = seized ? 0 : errno;
+
+    if (!seized && error == EINTR && !threads_have(t, process))
+        seized = process_thread_is_traced(process);
+    if ((seized && ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) != 0) || error == EINTR)
+        ptrace(PTRACE_INTERRUPT, process, NULL, NULL);
+    errno = error;
+    return seized;
 }
 
 /* ---- One thread ---- */
 
 /* How gladly we take a thread: a small number is better. Threads in a call that gives EINTR when woken get it hidden,
- * but a finite time they wait for begins anew. */
+ * but a finite time they wait for begins anew. A first thread may be about to end: see is_ending_leader(). */
 static int rank_of(const struct tracer *t, pid_t tid)
 {
     char path[64], text[256];
@@ -143,22 +176,16 @@ static int rank_of(const struct tracer *t, pid_t tid)
     if (state == 'D')
         return 50;
     if (state == 'T')
-        return 1;
+        return RANK_GOOD;
     snprintf(path, sizeof(path), "task/%d/syscall", (int)tid);
     int fd = openat(t->proc, path, O_RDONLY | O_CLOEXEC);
     ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
     if (fd >= 0)
         close(fd);
     text[got > 0 ? got : 0] = 0;
-    return got > 0 && text[0] != 'r' && is_woken_call(strtol(text, NULL, 10)) ? 2 : 0;
-}
-
-/* The process has one thread only, its leader; true without reading the list, by the folder's link count. */
-static bool is_single(const struct tracer *t)
-{
-    struct stat info;
-
-    return fstat(t->tasks, &info) == 0 && info.st_nlink == 3;
+    if (got > 0 && text[0] != 'r' && is_woken_call(strtol(text, NULL, 10)))
+        return 2;
+    return tid == t->pid ? RANK_GOOD : 0;
 }
 
 static pid_t select_thread(struct tracer *t)
@@ -169,9 +196,9 @@ static pid_t select_thread(struct tracer *t)
 
     if (t->agent)
         return t->agent;
-    if (is_single(t))
+    if (process_is_single(t))
         return t->pid;
-    if (t->last_tid && rank_of(t, t->last_tid) == 0)
+    if (t->last_tid && rank_of(t, t->last_tid) <= RANK_GOOD)
         return t->last_tid;
     if (!thread_list_open(&list, t->proc))
         return 0;
@@ -224,7 +251,7 @@ enum aspace_error threads_stop_one(struct tracer *t, struct refusal *why)
         pid_t tid = select_thread(t);
         if (tid == 0)
             break;
-        if (ptrace(PTRACE_SEIZE, tid, NULL, tracer_options_of(t)) != 0) {
+        if (!attach(t, t->pid, tid)) {
             /* EPERM says too that the thread is dying, or another one about to exec */
             if (i == SELECT_TRIES - 1 && errno != ESRCH)
                 return process_explain(t, tid, errno, why);
@@ -238,7 +265,6 @@ enum aspace_error threads_stop_one(struct tracer *t, struct refusal *why)
         struct tracee *tracee = threads_add(t, t->pid, tid);
         if (!tracee)
             return refuse_no_memory(why); /* cannot be: room for one is there from the start */
-        ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
         struct stop stop = thread_drive(t, tracee);
         if (stop.kind == STOP_EVENT && is_ours(t, tid) && thread_save(tracee)) {
             t->last_tid = tid == t->agent ? 0 : tid;
@@ -283,29 +309,38 @@ bool threads_have(const struct tracer *t, pid_t tid)
     return is_known(t, tid, &cursor);
 }
 
-/* Attaches to the threads in `list` that are new and asks them to stop. *ret_refused is one that the kernel refused, or
- * 0: it may be dying, or another one about to exec, so only that it is refused again and again tells something. */
+/* The end of a first thread is reported when all the others have ended, and it cannot be let go of until then: that makes
+ * the tracer spent. So one that has begun to end is left alone. One that begins in the microsecond or two between this
+ * look and its stop is not: PTRACE_O_TRACEEXIT would meet half of those, and stand in the way of another thread's exec. */
+static bool is_ending_leader(const struct tracer *t, pid_t process, int proc, pid_t tid)
+{
+    return tid == process && (process != t->pid || !process_is_single(t)) && !process_thread_lives(proc, tid);
+}
+
+struct refused {
+    pid_t tid; /* 0: none */
+    int error;
+};
+
+/* Attaches to the threads in `list` that are new and asks them to stop. *ret_refused is one that the kernel refused: it may be dying, or another one about to exec, so only that it is refused again and again tells something. */
 static enum aspace_error seize_new(struct tracer *t, pid_t process, int proc, struct thread_list *list,
-                                   struct refusal *why, pid_t *ret_refused)
+                                   struct refusal *why, struct refused *ret_refused)
 {
     pid_t tid;
     size_t cursor = 0;
 
-    *ret_refused = 0;
+    *ret_refused = (struct refused){0, 0};
     while (thread_list_next(list, &tid)) {
-        if (is_known(t, tid, &cursor))
+        if (is_known(t, tid, &cursor) || is_ending_leader(t, process, proc, tid))
             continue;
-        if (ptrace(PTRACE_SEIZE, tid, NULL, tracer_options_of(t)) != 0) {
-            if (errno == ESRCH)
-                continue;
-            char state = process_thread_state(proc, tid);
-            if (state != 0 && state != 'Z' && state != 'X')
-                *ret_refused = tid;
+        if (!attach(t, process, tid)) {
+            int error = errno;
+            if (error != ESRCH && process_thread_lives(proc, tid))
+                *ret_refused = (struct refused){tid, error};
             continue;
         }
-        ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
         if (!threads_add(t, process, tid)) {
-            t->spent = true; /* one that we hold and cannot remember: the end of the thread lets it go */
+            t->spent = t->stuck = true; /* one that we hold and cannot remember: the end of the thread lets it go */
             return refuse_no_memory(why);
         }
     }
@@ -327,6 +362,9 @@ static enum aspace_error await_stops(struct tracer *t, size_t first, struct refu
             return refuse_stop(t, t->tracees[i].tid, stop, why);
         i++;
     }
+    for (size_t i = t->count; i-- > 0;)
+        if (t->tracees[i].reaped) /* it has ended since */
+            threads_drop(t, i);
     return ASPACE_OK;
 }
 
@@ -342,7 +380,7 @@ static enum aspace_error stop_process(struct tracer *t, pid_t process, int proc,
         return ASPACE_OK; /* it has exited: whoever asked looks at what was stopped */
     for (unsigned pass = 0; pass < PASSES; pass++) {
         size_t before = t->count;
-        pid_t refused;
+        struct refused refused;
         error = seize_new(t, process, proc, &list, why, &refused);
         size_t found = t->count - before;
         enum aspace_error awaited = await_stops(t, before, error ? &later : why);
@@ -350,13 +388,13 @@ static enum aspace_error stop_process(struct tracer *t, pid_t process, int proc,
             error = error ? error : awaited;
             break;
         }
-        if (refused && ++refusals == SELECT_TRIES) {
-            error = process_explain(t, refused, EPERM, why);
+        if (refused.tid && ++refusals == SELECT_TRIES) {
+            error = process_explain(t, refused.tid, refused.error, why);
             break;
         }
-        if (found == 0 && !refused)
+        if (found == 0 && !refused.tid)
             break;
-        if (refused)
+        if (refused.tid)
             sched_yield();
         thread_list_rewind(&list);
     }

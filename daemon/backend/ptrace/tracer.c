@@ -8,8 +8,9 @@
 
 #include "ptrace/internal.h"
 
-#define KILL_WAIT_MS 1000 /* for a killed target to be gone */
-#define EXTENSION    4 /* times the deadline: what was begun takes as long to take back, call by call a little more */
+#define KILL_WAIT_MS  1000 /* for a killed target to be gone */
+#define LEAVE_WAIT_MS 1000 /* for the thread before us to be gone */
+#define EXTENSION     4 /* times the deadline: what was begun takes as long to take back, call by call a little more */
 
 /* ---- Opening and closing ---- */
 
@@ -91,7 +92,7 @@ static void leave_target(struct tracer *t)
     struct refusal why;
 
     t->agent_wanted = false;
-    if (t->trampoline != 0 && !t->spent && tracer_begin(t, TRACER_ONE_THREAD, &why) == ASPACE_OK) {
+    if (t->trampoline != 0 && !t->stuck && tracer_begin(t, TRACER_ONE_THREAD, &why) == ASPACE_OK) {
         trampoline_remove(t, &why); /* what cannot be removed is left: it harms nobody */
         tracer_end(t);
     }
@@ -141,7 +142,7 @@ enum aspace_error tracer_begin(struct tracer *t, enum tracer_scope scope, struct
 {
     enum aspace_error error;
 
-    if (t->spent) {
+    if (t->stuck) {
         refuse(why, ASPACE_BUSY, "an earlier request to process %d has not let go of it yet", (int)t->pid);
         why->hint = "try again";
         return why->code;
@@ -298,9 +299,19 @@ bool tracer_spent(const struct tracer *t)
     return t->spent;
 }
 
+/* A thread that was joined may be in the kernel still, on its way to let go of what it traces. */
+static void await_release(const struct tracer *t)
+{
+    for (unsigned ms = 0; ms < LEAVE_WAIT_MS && t->spender != gettid() && tgkill(getpid(), t->spender, 0) == 0; ms++)
+        poll(NULL, 0, 1);
+}
+
 void tracer_adopt(struct tracer *t)
 {
+    if (t->spent)
+        await_release(t);
     t->spent = false;
+    t->stuck = false;
     t->held = false;
     t->active = false;
     t->count = 0;

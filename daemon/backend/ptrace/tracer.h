@@ -68,7 +68,8 @@ enum tracer_scope {
  *
  * TargetGone: it exited, or replaced its image by exec (see tracer_fate()). Timeout: a thread could not be stopped in
  * time (in an uninterruptible call, a vfork parent, in a frozen cgroup); then tracer_spent() is true. Busy: something
- * else traces it now, or signals came faster than they could be delivered; or the tracer is spent. */
+ * else traces it now, or signals came faster than they could be delivered; or the tracer is spent by a thread that may
+ * stand still. */
 enum aspace_error tracer_begin(struct tracer *t, enum tracer_scope scope, struct refusal *why);
 
 /* Restores the registers and detaches: every thread goes on where it was, a stopped (SIGSTOP) target stays stopped, a
@@ -179,7 +180,8 @@ void tracer_extend(struct tracer *t);
 void tracer_cancel(struct tracer *t);
 
 /* A thread of the target could be neither stopped nor let go. This thread must end: the kernel then detaches it from the
- * target, which goes on whole. Until then calls that need a stop refuse with Busy. */
+ * target, which goes on whole. Until then calls that need a stop refuse with Busy, unless that thread is dead: the first
+ * of the target, which ended as we came to it, while others live on. */
 bool tracer_spent(const struct tracer *t);
 
 /* Takes the tracer over, after the thread that was spent has ended. A held target runs from then on, as its tracer

@@ -113,15 +113,11 @@ enum aspace_error trampoline_bootstrap(struct tracer *t, struct refusal *why, ui
     unsigned char text[VDSO_SIZE];
     uint64_t vdso = 0;
     size_t offset, size;
-    ssize_t got = -1;
+    int fd = tracer_open_file(t, "auxv", O_RDONLY);
+    ssize_t got = fd < 0 ? -1 : read(fd, vector, sizeof(vector));
 
-    /* Again if the thread asked ended just then. */
-    for (unsigned i = 0; i < 3 && got <= 0; i++) {
-        int fd = tracer_open_file(t, "auxv", O_RDONLY);
-        got = fd < 0 ? -1 : read(fd, vector, sizeof(vector));
-        if (fd >= 0)
-            close(fd);
-    }
+    if (fd >= 0)
+        close(fd);
     for (size_t i = 0; got > 0 && i < (size_t)got / sizeof(vector[0]); i++)
         if (vector[i].a_type == AT_SYSINFO_EHDR)
             vdso = vector[i].a_un.a_val;

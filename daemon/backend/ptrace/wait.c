@@ -2,6 +2,7 @@
  * waiting thread every few milliseconds; a signal lost before waitpid() began is followed by the next. */
 #include <errno.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -21,9 +22,15 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
+/* Where this thread goes on when a tick comes while it attaches. */
+static _Thread_local sigjmp_buf *volatile way_out;
+
+/* It ends waitpid() with EINTR. */
 static void on_tick(int number)
 {
-    (void)number; /* it is only to end waitpid() with EINTR */
+    (void)number;
+    if (way_out)
+        siglongjmp(*way_out, 1);
 }
 
 /* The calling thread's. */
@@ -40,7 +47,7 @@ static void delete_own(void *timer)
 
 static void set_up(void)
 {
-    struct sigaction action = {.sa_handler = on_tick}; /* no SA_RESTART */
+    struct sigaction action = {.sa_handler = on_tick, .sa_flags = SA_NODEFER}; /* no SA_RESTART */
 
     sigaction(TIMER_SIGNAL, &action, NULL);
     pthread_key_create(&end_of_thread, delete_own);
@@ -87,6 +94,23 @@ void timer_stop(void)
     timer_settime(own.timer, 0, &spec, NULL);
 }
 
+bool tracer_seize(const struct tracer *t, pid_t tid)
+{
+    sigjmp_buf here;
+    bool seized;
+
+    if (sigsetjmp(here, 0)) {
+        way_out = NULL;
+        seized = process_thread_is_traced(tid); /* it may have been done just before */
+        errno = EINTR;
+        return seized;
+    }
+    way_out = &here;
+    seized = ptrace(PTRACE_SEIZE, tid, NULL, tracer_options_of(t)) == 0;
+    way_out = NULL;
+    return seized;
+}
+
 void tracer_cancel(struct tracer *t)
 {
     atomic_store(&t->cancelled, true); /* seen at the next tick, at most TICK_MS from now */
@@ -112,15 +136,19 @@ static struct stop stop_of(int status)
     return (struct stop){.kind = STOP_SIGNAL, .signal = signal};
 }
 
-/* A leader that ended while other threads live is not reported until they end, and cannot be detached. */
-static bool is_dead_leader(const struct tracer *t, const struct tracee *tracee)
+/* Its end is there to be reported; its stops are not touched (WEXITED alone would take them, too). */
+static bool has_ended(pid_t tid)
 {
     siginfo_t info = {0};
 
-    if (process_thread_state(t->proc, tracee->tid) != 'Z')
-        return false;
-    return waitid(P_PID, (id_t)tracee->tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD) == 0 &&
-           info.si_pid == 0;
+    return waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD) == 0 &&
+           (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED);
+}
+
+/* A leader that ended while other threads live is not reported until they end, and cannot be detached. */
+static bool is_dead_leader(const struct tracee *tracee)
+{
+    return process_thread_is_zombie(tracee->tid) && !has_ended(tracee->tid);
 }
 
 /* The other way round: a leader's id is taken by a thread of its process that execs, and that we do not trace. It shows
@@ -142,6 +170,19 @@ static bool is_renamed(const struct tracer *t, struct tracee *tracee)
     return true;
 }
 
+/* A thread that execs does not stop before the others of its process are dead and their tracer knows. */
+static void reap_others(struct tracer *t, const struct tracee *tracee)
+{
+    for (size_t i = 0; i < t->count + t->dead; i++) {
+        struct tracee *other = &t->tracees[i];
+        if (other == tracee || other->reaped || !has_ended(other->tid))
+            continue;
+        waitpid(other->tid, NULL, WNOHANG | __WALL | __WNOTHREAD);
+        other->reaped = true;
+        other->stopped = false;
+    }
+}
+
 struct stop tracer_wait(struct tracer *t, struct tracee *tracee)
 {
     int status;
@@ -156,7 +197,8 @@ struct stop tracer_wait(struct tracer *t, struct tracee *tracee)
         }
         if (is_late(t))
             return (struct stop){.kind = STOP_LATE};
-        if (is_dead_leader(t, tracee) || is_replaced(tracee))
+        reap_others(t, tracee);
+        if (is_dead_leader(tracee) || is_replaced(tracee))
             return (struct stop){.kind = STOP_GONE};
     }
     struct stop stop = stop_of(status);
