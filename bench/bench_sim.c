@@ -33,7 +33,9 @@ struct row {
 enum {
     MAP_COLD,
     MAP_WARM,
+    PROTECT_COLD,
     PROTECT,
+    UNMAP_COLD,
     UNMAP,
     CLONE_COLD,
     CLONE_WARM,
@@ -54,8 +56,10 @@ static const char *const others[] = {"x86_64-la57", "aarch64", "riscv-sv39", "ri
 static struct row rows[ROWS] = {
     [MAP_COLD] = {"map 1 GiB, cold", "entry", "entries written, cold", 0, 0},
     [MAP_WARM] = {"map 1 GiB, warm", "entry", "entries written, warm", 0, 0},
-    [PROTECT] = {"protect 1 GiB", "entry", "entries written, warm", 0, 0},
-    [UNMAP] = {"unmap 1 GiB", "entry", "entries written, warm", 0, 0},
+    [PROTECT_COLD] = {"protect 1 GiB, cold", "entry", "entries written, evicted", 0, 0},
+    [PROTECT] = {"protect 1 GiB, warm", "entry", "entries written, warm", 0, 0},
+    [UNMAP_COLD] = {"unmap 1 GiB, cold", "entry", "entries written, evicted", 0, 0},
+    [UNMAP] = {"unmap 1 GiB, warm", "entry", "entries written, warm", 0, 0},
     [CLONE_COLD] = {"clone of 1 GiB, cold", "entry", "entries written, warm", 0, 0},
     [CLONE_WARM] = {"clone of 1 GiB, warm", "entry", "entries written, warm", 0, 0},
     [SNAPSHOT] = {"snapshot of 1 GiB", "entry", "entries written, warm", 0, 0},
@@ -150,6 +154,19 @@ static double per_page(uint64_t began)
     return (double)(clock_ns() - began) / (double)PAGES;
 }
 
+/* Cold is for map the first touch of the host's memory. What protect and unmap find was written before, so that to them
+ * cold is that none of it is in a cache any more. */
+static void evict(void)
+{
+    const size_t size = 256 << 20; /* a hundred times the tables */
+    uint8_t *buffer = malloc(size);
+
+    must(buffer != NULL, "malloc");
+    for (size_t i = 0; i < size; i += 64)
+        ((volatile uint8_t *)buffer)[i] = 1;
+    free(buffer);
+}
+
 /* Its own function, so that nothing of the sim's knowledge about tables helps it. */
 __attribute__((noinline)) static void write_entries(uint64_t *const *tables, uint64_t frame, uint64_t bits)
 {
@@ -176,6 +193,11 @@ static void bench_floor(void)
         write_entries(tables, 1000, 5 + i);
         keep_least(&rows[MAP_WARM].floor, per_page(began));
     }
+    evict();
+    began = clock_ns();
+    write_entries(tables, 1000, 9);
+    keep_least(&rows[PROTECT_COLD].floor, per_page(began));
+    rows[UNMAP_COLD].floor = rows[PROTECT_COLD].floor;
     rows[CLONE_COLD].floor = rows[CLONE_WARM].floor = rows[PROTECT].floor = rows[UNMAP].floor = rows[MAP_WARM].floor;
     rows[SNAPSHOT].floor = rows[RESTORE].floor = rows[DIFF].floor = rows[MAP_WARM].floor;
     munmap(memory, size);
@@ -189,16 +211,22 @@ static void bench_gib(void)
     uint64_t began;
 
     memory_set_init(&set, sim_default_bounds("x86_64"), backend, ASPACE_MERGE_OFF, SIZE_MAX);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
+        bool cold = i == 3;
+
         began = clock_ns();
         map_at(&set, PAGES, PAGES, ASPACE_BACKING_EAGER);
         keep_least(&rows[i ? MAP_WARM : MAP_COLD].ns, per_page(began));
+        if (cold)
+            evict();
         began = clock_ns();
         protect_at(&set, PAGES, PAGES, ASPACE_READ);
-        keep_least(&rows[PROTECT].ns, per_page(began));
+        keep_least(&rows[cold ? PROTECT_COLD : PROTECT].ns, per_page(began));
+        if (cold)
+            evict();
         began = clock_ns();
         unmap_at(&set, PAGES, PAGES);
-        keep_least(&rows[UNMAP].ns, per_page(began));
+        keep_least(&rows[cold ? UNMAP_COLD : UNMAP].ns, per_page(began));
     }
     memory_set_free(&set);
     backend->ops->destroy(backend);

@@ -19,12 +19,18 @@
 struct walk_level {
     uint64_t table; /* physical address of the table */
     uint64_t entry; /* the raw entry */
-    uint16_t index; /* of the entry in it */
     uint16_t flags; /* what the entry alone says; 0 if not present */
     uint8_t level;  /* 1 is the level of 4 KiB pages; the root has the highest */
     bool present;
     bool leaf;
+    uint8_t unused[3]; /* 0: so that all behind `entry` is one word to write */
 };
+
+/* Of the entry for `addr` in a table of that level. */
+static inline unsigned walk_index(uint64_t addr, unsigned level)
+{
+    return (unsigned)(addr >> (ASPACE_PAGE_BITS + 9 * (level - 1))) & 511;
+}
 
 struct walk {
     struct walk_level levels[WALK_LEVELS_MAX];

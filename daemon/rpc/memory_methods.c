@@ -5,7 +5,7 @@
 #include "rpc/call.h"
 
 /* The members of a Level. */
-static void write_level_members(struct json_writer *w, const struct walk_level *level)
+static void write_level_members(struct json_writer *w, const struct walk_level *level, uint64_t addr)
 {
     char flags[FLAGS_TEXT_MAX];
 
@@ -14,7 +14,7 @@ static void write_level_members(struct json_writer *w, const struct walk_level *
     json_name(w, "table");
     json_hex(w, level->table);
     json_name(w, "index");
-    json_uint(w, level->index);
+    json_uint(w, walk_index(addr, level->level));
     json_name(w, "entry");
     json_hex(w, level->entry);
     json_name(w, "flags");
@@ -25,10 +25,10 @@ static void write_level_members(struct json_writer *w, const struct walk_level *
     json_bool(w, level->leaf);
 }
 
-static void write_level(struct json_writer *w, const struct walk_level *level)
+static void write_level(struct json_writer *w, const struct walk_level *level, uint64_t addr)
 {
     json_begin_object(w);
-    write_level_members(w, level);
+    write_level_members(w, level, addr);
     json_end_object(w);
 }
 
@@ -46,7 +46,7 @@ enum aspace_error page_walk(struct call *call)
     json_name(w, "levels");
     json_begin_array(w);
     for (unsigned i = 0; i < walk.count; i++)
-        write_level(w, &walk.levels[i]);
+        write_level(w, &walk.levels[i], call_number(call, PARAM_ADDR));
     json_end_array(w);
     json_name(w, "pa");
     if (walk.has_pa)
@@ -68,7 +68,7 @@ static void write_dump_entry(struct json_writer *w, const struct dump_entry *ent
     json_hex(w, entry->size);
     json_name(w, "name");
     json_string(w, entry->name);
-    write_level_members(w, &entry->at);
+    write_level_members(w, &entry->at, entry->start);
     json_name(w, "count");
     json_uint(w, entry->count);
     json_name(w, "pa");

@@ -44,14 +44,16 @@ bool sim_op_allows(struct backend *backend, const struct area *area, enum aspace
 }
 
 /* The bits that hardware sets in the entries of a walk. */
-static enum aspace_error set_used(struct sim *sim, const struct walk *walk, enum aspace_access kind,
+static enum aspace_error set_used(struct sim *sim, uint64_t addr, const struct walk *walk, enum aspace_access kind,
                                   struct refusal *why)
 {
     for (unsigned i = 0; i < walk->count; i++) {
         const struct walk_level *at = &walk->levels[i];
         uint64_t entry = sim->arch->use(at->entry, at->leaf, kind);
-        struct undo step = {
-            .kind = UNDO_WORD, .table = page_of(at->table), .index = (uint16_t)at->index, .entry = at->entry};
+        struct undo step = {.kind = UNDO_WORD,
+                            .table = page_of(at->table),
+                            .index = (uint16_t)arch_index(page_of(addr), at->level),
+                            .entry = at->entry};
 
         if (entry == at->entry)
             continue;
@@ -62,10 +64,10 @@ static enum aspace_error set_used(struct sim *sim, const struct walk *walk, enum
     return ASPACE_OK;
 }
 
-static enum aspace_error hit(struct sim *sim, const struct walk *walk, enum aspace_access kind,
+static enum aspace_error hit(struct sim *sim, uint64_t addr, const struct walk *walk, enum aspace_access kind,
                              enum aspace_outcome outcome, struct refusal *why, struct access *ret)
 {
-    if (set_used(sim, walk, kind, why))
+    if (set_used(sim, addr, walk, kind, why))
         return why->code;
     *ret = (struct access){.outcome = outcome, .has_pa = true, .pa = walk->pa};
     return ASPACE_OK;
@@ -94,13 +96,13 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
         arch->code(walk.has_pa ? FAULT_PERMISSION : FAULT_NOT_PRESENT, walk.levels[walk.count - 1].level, kind, mode);
     if (walk.has_pa) {
         if (walk_allows(arch, &walk, kind, mode))
-            return hit(sim, &walk, kind, ASPACE_OUTCOME_HIT, why, ret);
+            return hit(sim, addr, &walk, kind, ASPACE_OUTCOME_HIT, why, ret);
         if (kind == ASPACE_ACCESS_WRITE && area && sim_op_allows(backend, area, kind, mode)) {
             if (sim_unshare(sim, area, page_of(addr), why, &copied))
                 return why->code;
             arch->walk(sim, addr, why, &walk);
             if (copied && walk_allows(arch, &walk, kind, mode))
-                return hit(sim, &walk, kind, ASPACE_OUTCOME_COPIED, why, ret);
+                return hit(sim, addr, &walk, kind, ASPACE_OUTCOME_COPIED, why, ret);
         }
         return fault(addr, code, "protection", ret);
     }
@@ -113,7 +115,7 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
     if (!filled)
         return fault(addr, code, "not-present", ret);
     arch->walk(sim, addr, why, &walk);
-    return hit(sim, &walk, kind, ASPACE_OUTCOME_FILLED, why, ret);
+    return hit(sim, addr, &walk, kind, ASPACE_OUTCOME_FILLED, why, ret);
 }
 
 /* ---- The debugger's bytes ---- */

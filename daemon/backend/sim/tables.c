@@ -385,15 +385,37 @@ uint64_t sim_reflag(const struct arch *arch, uint64_t leaf, unsigned level, uint
     return reflag(arch, &r, leaf);
 }
 
-/* The loop that 2^18 entries a GiB go through; `plain`: all are leaves, and nothing but flags is to be looked at. */
-static void reflag_pages(const struct arch *arch, const struct reflag *r, uint64_t *entries, unsigned count, bool plain)
+/* The two loops that 2^18 entries a GiB go through: all are leaves, of frames that nobody else has. */
+static void reflag_plain(const struct reflag *r, uint64_t *entries, unsigned count)
 {
     const uint64_t keep = r->keep;
     const uint64_t set = r->set;
 
+    for (unsigned i = 0; i < count; i++)
+        entries[i] = (entries[i] & keep) | set;
+}
+
+/* Each of the three is one bit: as shifts they are done to several entries at once. */
+static void reflag_noted(const struct arch *arch, const struct reflag *r, uint64_t *entries, unsigned count)
+{
+    const uint64_t keep = r->keep;
+    const uint64_t set = r->set;
+    const int clears = __builtin_ctzll(arch->written_clears);
+    const int kept = __builtin_ctzll(arch->written_kept);
+    const int turn = __builtin_ctzll(r->turn);
+
+    for (unsigned i = 0; i < count; i++)
+        entries[i] = ((entries[i] & keep) | set) ^ ((~entries[i] >> clears | entries[i] >> kept) & 1) << turn;
+}
+
+static void reflag_pages(const struct arch *arch, const struct reflag *r, uint64_t *entries, unsigned count, bool plain)
+{
+    if (plain && !arch->written_clears) {
+        reflag_plain(r, entries, count);
+        return;
+    }
     if (plain) {
-        for (unsigned i = 0; i < count; i++)
-            entries[i] = (entries[i] & keep) | set;
+        reflag_noted(arch, r, entries, count);
         return;
     }
     for (unsigned i = 0; i < count; i++)
@@ -409,7 +431,7 @@ static void set_flags_below(struct sim *sim, uint64_t table, unsigned level, str
 
     if (level == 1) {
         reflag_pages(sim->arch, &r, entry_of(sim, table, range.start, 1), (unsigned)range_pages(range),
-                     frames_live(&sim->frames, table) == ARCH_ENTRIES && !sim->cloned && !sim->arch->written_clears);
+                     frames_live(&sim->frames, table) == ARCH_ENTRIES && !sim->cloned);
         return;
     }
     for (uint64_t page = range.start; page < range.end; page = next) {

@@ -13,16 +13,15 @@ static inline __attribute__((always_inline)) uint64_t walk_step(const struct arc
 {
     struct walk_level *at = &walk->levels[arch->levels - level];
     const void *entries = sim->frames.bytes + table;
-    unsigned index = arch_index(page_of(addr), level);
-    uint64_t entry = ((const uint64_t *)entries)[index];
+    uint64_t entry = ((const uint64_t *)entries)[arch_index(page_of(addr), level)];
 
-    at->table = table;
-    at->entry = entry;
-    at->index = (uint16_t)index;
-    at->flags = ASPACE_READ | ASPACE_WRITE | ASPACE_EXEC;
-    at->level = (uint8_t)level;
-    at->present = true;
-    at->leaf = false;
+    *at = (struct walk_level){
+        .table = table,
+        .entry = entry,
+        .flags = ASPACE_READ | ASPACE_WRITE | ASPACE_EXEC,
+        .level = (uint8_t)level,
+        .present = true,
+    };
     return entry;
 }
 
