@@ -3,6 +3,7 @@
 
 #include "aspace/version.h"
 #include "base/clock.h"
+#include "ptrace/ptrace.h"
 #include "rpc/actor.h"
 #include "rpc/audit.h"
 #include "rpc/call.h"
@@ -72,7 +73,8 @@ enum aspace_error daemon_info(struct call *call)
     json_name(w, "backends");
     json_begin_array(w);
     json_string(w, "sim");
-    json_string(w, "ptrace");
+    if (ptrace_available())
+        json_string(w, "ptrace");
     json_end_array(w);
     write_limits(w, &call->service->limits);
     json_end_object(w);

@@ -24,6 +24,8 @@ TEST_DATA = os.environ.get("TEST_DATA", os.path.join(SOURCE_DIR, "tests", "data"
 # AddressSanitizer keeps freed memory back, up to 256 MiB, and that would look like growth: a little will do.
 os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=8"
 
+LIVE = os.environ.get("ASPACE_LIVE", "1") != "0"  # the build has the backend for live processes
+
 PATIENCE = 30          # seconds after which anything here counts as hung: generous, for sanitizer builds
 SANITIZER_MARKS = ("Sanitizer", "runtime error:", "Assertion", "assertion")
 
@@ -40,6 +42,17 @@ ERRORS = {
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
 INVALID_PARAM, ALREADY_EXISTS, BAD_STATE, NOT_FOUND, NO_MEMORY, DENIED, BUSY, UNSUPPORTED = 1, 2, 3, 4, 5, 6, 7, 8
 CONFLICT, TIMEOUT = 10, 11
+
+
+def live(test):
+    """A test that wants the backend for live processes; without it the test says that it was not run."""
+    if LIVE:
+        return test
+
+    def not_run(case):
+        print("not run, for this build has no backend for live processes: %s" % case.id(), file=sys.stderr)
+        case.skipTest("no backend for live processes")
+    return not_run
 
 
 class Hung(AssertionError):

@@ -93,6 +93,7 @@ class Verbs(CtlCase):
         self.good("destroy", name)
         self.assertNotIn(name, self.good("spaces"))
 
+    @harness.live
     def test_verbs_that_tell_of_a_space_print_a_table(self):
         with tempfile.TemporaryDirectory(prefix="aspace-cli-") as folder:
             self.good("create", self.space)

@@ -492,6 +492,7 @@ class Live(EventsCase):
         process.stdin.flush()
         process.stdout.readline()
 
+    @harness.live
     def test_drift_exec_and_exit_are_told_when_a_request_meets_them(self):
         process = self.target()
         self.call("space.create", name=self.space, pid=process.pid)

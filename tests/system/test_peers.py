@@ -197,6 +197,7 @@ class Others(harness.Case):
                             "all are refused")
             self.assertEqual(owner.call("space.info", space="s")["areas"], 0)
 
+    @harness.live
     def test_a_guest_can_neither_make_nor_see_into_a_live_space(self):
         daemon = self.daemon("--allow-uid", GUEST, "--read-only-gid", READERS)
         target = subprocess.Popen(["sleep", "600"])

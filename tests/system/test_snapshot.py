@@ -173,6 +173,7 @@ class Snapshots(SnapshotCase):
             self.assertEqual(self.call("space.check", space=left), {"ok": True, "problems": []})
             self.call("space.destroy", space=left)
 
+    @harness.live
     def test_a_live_space_says_that_it_has_none(self):
         self.call("space.create", name=self.space, command=["/bin/sleep", "600"])
         self.addCleanup(self.forget, self.space)

@@ -531,6 +531,7 @@ class Scarcity(FolderCase):
         self.eventually(lambda: "was removed or replaced" in daemon.stderr(), "it says so")
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can become a user with no processes")
+    @harness.live
     def test_when_no_process_can_be_started_the_request_is_refused_and_nobody_else(self):
         uid = 40100
         os.chown(self.folder, uid, uid)

@@ -153,6 +153,7 @@ class Tables(harness.DaemonCase):
         self.create()
         self.assertEqual(self.on("page.dump"), {"entries": [], "next": None})
 
+    @harness.live
     def test_what_is_wrong_is_refused(self):
         self.create()
         for limit in (0, 10001):

@@ -15,6 +15,11 @@
 #define ADDR     "0x%" PRIx64
 #define PATH_IDS 65535
 
+bool ptrace_available(void)
+{
+    return true;
+}
+
 struct range ptrace_bounds(void)
 {
     return (struct range){0, UINT64_C(1) << (47 - ASPACE_PAGE_BITS)}; /* TASK_SIZE_MAX, but for its guard page */

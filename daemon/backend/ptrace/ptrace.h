@@ -1,5 +1,6 @@
 /* Spaces over a live Linux process: the backend that makes areas real in a target by way of its tracer, and tells what
- * the target's kernel says is there. All on the thread that created it (see tracer.h). */
+ * the target's kernel says is there. On one thread at a time, and a held target's on the one that spawned it: see
+ * tracer.h, and thread_bound in core/backend.h. */
 #ifndef PTRACE_PTRACE_H
 #define PTRACE_PTRACE_H
 
@@ -10,6 +11,9 @@ struct ptrace_options {
     struct tracer_options tracer;
     bool keep; /* a spawned target outlives its space; others always do */
 };
+
+/* Whether this build has a tracer for its processor. Without one ptrace_create() says Unsupported. */
+bool ptrace_available(void);
 
 /* The user half of the address space, in pages. The vsyscall page lies above it and is not shown. */
 struct range ptrace_bounds(void);
