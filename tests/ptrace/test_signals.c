@@ -315,6 +315,83 @@ static void test_signals_that_come_before_the_batchs_own_are_counted_right(void 
     weather_pelting("busy", SIGURG);
 }
 
+struct hail {
+    struct victim v;
+    int number;
+    atomic_bool over;
+};
+
+/* Without a pause: one of them is always pending. */
+static void *send_hail(void *argument)
+{
+    struct hail *hail = argument;
+
+    while (!atomic_load(&hail->over))
+        syscall(SYS_tgkill, hail->v.pid, hail->v.pid, hail->number);
+    return NULL;
+}
+
+/* Busy is an answer to so many. True if the edit was made. */
+static bool edit_in_hail(struct tracer *t)
+{
+    struct remote_call calls[3];
+    struct refusal why;
+    bool made;
+
+    for (size_t i = 0; i < 3; i++)
+        calls[i] = (struct remote_call){.number = SYS_munmap, .args = {0x10000, 0x1000}};
+    made = !tracer_begin(t, TRACER_ONE_THREAD, &why) && !tracer_call(t, calls, 3, &why);
+    tracer_end(t);
+    if (!made && why.code != ASPACE_BUSY)
+        fail_msg("%s", why.message);
+    for (size_t i = 0; i < 3 && made; i++)
+        assert_true(calls[i].done && calls[i].result == 0);
+    return made;
+}
+
+/* They are ignored: no handler's mask holds them up. */
+static void test_a_hail_of_signals_that_come_before_the_batchs_own_loses_no_edit(void **state)
+{
+    static const int numbers[] = {SIGURG, SIGCHLD};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct hail hail = {.v = victim_start(i < 2 ? "sleeper" : "registers", NULL), .number = numbers[i % 2]};
+        struct tracer *t = open_tracer(hail.v.pid);
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, send_hail, &hail), 0);
+        for (int n = 0; n < 30 * rounds();)
+            n += edit_in_hail(t);
+        atomic_store(&hail.over, true);
+        pthread_join(thread, NULL);
+        tracer_close(t, false);
+        victim_end(&hail.v);
+    }
+}
+
+/* The thread is back at its own work then, and what its calls gave is not known: Timeout, as only the deadline tells. */
+static void test_a_batch_whose_signal_is_discarded_leaves_the_thread_whole(void **state)
+{
+    struct victim v = victim_start("discards", NULL);
+    struct tracer *t = open_tracer(v.pid);
+    struct refusal why;
+    bool late = false;
+
+    (void)state;
+    for (int i = 0; i < 2000 * rounds() && !late; i++) {
+        struct remote_call calls[8];
+        for (size_t n = 0; n < 8; n++)
+            calls[n] = (struct remote_call){.number = SYS_munmap, .args = {0x10000, 0x1000}};
+        must(tracer_begin(t, TRACER_ONE_THREAD, &why), &why);
+        late = tracer_call(t, calls, i % 2 ? 1 : 8, &why) != ASPACE_OK;
+        if (late)
+            assert_int_equal(why.code, ASPACE_TIMEOUT);
+        tracer_end(t);
+    }
+    tracer_close(t, false);
+    victim_end(&v);
+}
+
 static void test_a_target_that_blocks_every_signal_runs_batches_too(void **state)
 {
     struct victim v = victim_start("deaf", NULL);
@@ -420,6 +497,8 @@ int main(void)
         cmocka_unit_test(test_a_pending_signal_whose_handler_blocks_all_others_is_survived),
         cmocka_unit_test(test_a_handler_that_blocks_all_others_at_every_boundary_of_a_batch_is_survived),
         cmocka_unit_test(test_signals_that_come_before_the_batchs_own_are_counted_right),
+        cmocka_unit_test(test_a_hail_of_signals_that_come_before_the_batchs_own_loses_no_edit),
+        cmocka_unit_test(test_a_batch_whose_signal_is_discarded_leaves_the_thread_whole),
         cmocka_unit_test(test_a_target_that_blocks_every_signal_runs_batches_too),
         cmocka_unit_test(test_sigterm_ends_a_target_in_the_midst_of_edits),
         cmocka_unit_test(test_a_stopped_target_stays_stopped_and_its_parent_is_told_once),

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -133,6 +134,30 @@ int victim_masked(const char *argument)
     while (!is_over())
         pin_registers(100);
     say("%d", (int)expected);
+    return 0;
+}
+
+static void *pin(void *argument)
+{
+    (void)argument;
+    while (!is_over())
+        check(pin_registers(100) == 0, "a register was changed");
+    return NULL;
+}
+
+/* Its first thread never rests from telling the kernel to ignore the signals that end a batch, which discards those that are
+ * pending. */
+int victim_discards(const char *argument)
+{
+    pthread_t thread;
+
+    (void)argument;
+    check(pthread_create(&thread, NULL, pin, NULL) == 0, "pthread_create");
+    say("ready");
+    while (!is_over())
+        for (int i = 0; i < 100; i++)
+            signal(SIGWINCH, i % 2 ? SIG_IGN : SIG_DFL), signal(SIGURG, SIG_DFL);
+    pthread_join(thread, NULL);
     return 0;
 }
 

@@ -326,7 +326,7 @@ static enum step batch_call_stop(struct tracer *t, struct batch *batch)
     return skip_call(t);
 }
 
-#define HELD_MAX 32 /* the signals that come before the batch's, which are those with lower numbers */
+#define HELD_MAX 32 /* the signals that may come before the batch's: those that do not queue, each once */
 
 /* What was held back for the batch's own signal, but for the first, is sent anew. Who sent it is lost where the kernel keeps
  * that to itself. */
@@ -339,32 +339,81 @@ static void send_again(struct tracer *t, const siginfo_t *held, size_t count)
             syscall(SYS_tgkill, tracee->process, tracee->tid, held[i].si_signo);
 }
 
+/* The thread takes a signal, and no instruction. */
+static enum step next_signal(struct tracer *t, siginfo_t *ret)
+{
+    struct stop stop;
+
+    do {
+        resume(caller(t), PTRACE_CONT, 0);
+        stop = tracer_wait(t, caller(t));
+    } while (stop.kind == STOP_EVENT);
+    if (stop.kind == STOP_LATE)
+        return abandon(t);
+    return stop.kind == STOP_SIGNAL && ptrace(PTRACE_GETSIGINFO, caller(t)->tid, NULL, ret) == 0 ? STEP_DONE
+                                                                                                 : STEP_GONE;
+}
+
+static uint64_t bit_of(int signal)
+{
+    return UINT64_C(1) << (signal - 1);
+}
+
+/* Until the batch's own has come. One that is held is blocked meanwhile: another of its number waits, as it would for the
+ * first one's handler, and a sender that never rests does not keep ours away. SIGSTOP alone cannot be blocked. */
+static enum step hold_until_own(struct tracer *t, int own, siginfo_t held[HELD_MAX], size_t *count)
+{
+    pid_t tid = caller(t)->tid;
+    siginfo_t info = held[0];
+    uint64_t mask, blocked;
+
+    if (ptrace(PTRACE_GETSIGMASK, tid, sizeof(mask), &mask) != 0)
+        return STEP_GONE;
+    blocked = mask;
+    while (info.si_signo != own) {
+        blocked |= bit_of(info.si_signo);
+        ptrace(PTRACE_SETSIGMASK, tid, sizeof(blocked), &blocked);
+        enum step step = next_signal(t, &info);
+        if (step != STEP_DONE)
+            return step;
+        if (blocked & bit_of(info.si_signo) || (info.si_signo == own && is_batch_info(t, &info)))
+            continue;
+        if (*count == HELD_MAX)
+            return STEP_GONE;
+        held[(*count)++] = info; /* also its own number, if another's came first: ours was merged into it */
+    }
+    return ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), &mask) == 0 ? STEP_DONE : STEP_GONE;
+}
+
 /* The batch has sent its signal, and another comes first: all such are held back until its own has come, in whose place
- * they are then delivered. The thread runs no instruction meanwhile. */
+ * they are then delivered. */
 static enum step await_own_signal(struct tracer *t, int own, const siginfo_t *first)
 {
-    struct tracee *tracee = caller(t);
     siginfo_t held[HELD_MAX] = {*first};
     size_t count = 1;
+    enum step step = hold_until_own(t, own, held, &count);
 
-    for (bool came = false; !came;) {
-        resume(tracee, PTRACE_CONT, 0);
-        struct stop stop = tracer_wait(t, tracee);
-        if (stop.kind == STOP_EVENT)
-            continue;
-        if (stop.kind == STOP_LATE)
-            return abandon(t);
-        if (stop.kind != STOP_SIGNAL || count == HELD_MAX ||
-            ptrace(PTRACE_GETSIGINFO, tracee->tid, NULL, &held[count]) != 0)
-            return STEP_GONE;
-        came = stop.signal == own;
-        count +=
-            !came || !is_batch_info(t, &held[count]); /* another's of that number came first: ours was merged into it */
-    }
+    if (step != STEP_DONE)
+        return step;
     send_again(t, held, count);
-    ptrace(PTRACE_SETSIGINFO, tracee->tid, NULL, &held[0]);
-    enum step step = back_out(t, held[0].si_signo);
+    ptrace(PTRACE_SETSIGINFO, caller(t)->tid, NULL, &held[0]);
+    step = back_out(t, held[0].si_signo);
     return step == STEP_AGAIN ? STEP_DONE : step;
+}
+
+/* Another thread has just told the kernel to ignore the batch's signal, which discards one that was sent: nothing stopped
+ * the thread, and it goes on as itself. */
+static bool has_left(const struct tracer *t, const struct registers *now)
+{
+    return registers_instruction(now) - t->trampoline >= TRAMPOLINE_SIZE;
+}
+
+/* What its calls gave is not known any more. */
+static enum step end_left(struct tracer *t, int signal)
+{
+    if (!thread_save(caller(t)) || (signal && back_out(t, signal) == STEP_GONE))
+        return STEP_GONE;
+    return STEP_LATE;
 }
 
 /* STEP_DONE if the signal that is about to be delivered is the batch's own, at its end. */
@@ -377,6 +426,8 @@ static enum step batch_signal_stop(struct tracer *t, struct batch *batch, int si
         return STEP_REFUSED;
     if (!registers_get(caller(t)->tid, &now) || ptrace(PTRACE_GETSIGINFO, caller(t)->tid, NULL, &info) != 0)
         return STEP_GONE;
+    if (has_left(t, &now))
+        return end_left(t, signal);
     if (registers_instruction(&now) != t->trampoline + t->layout.batch_end)
         return interrupt_batch(t, batch, signal, why);
     batch->now = now;
@@ -404,10 +455,15 @@ static enum step hurry_batch(struct tracer *t, struct batch *batch)
 /* A stop for no signal: asked for by us, or of the whole process. */
 static enum step batch_event_stop(struct tracer *t, struct batch *batch)
 {
+    struct registers now;
+
     if (!batch->late)
         return STEP_AGAIN;
-    if (!registers_get(caller(t)->tid, &batch->now))
+    if (!registers_get(caller(t)->tid, &now))
         return STEP_GONE;
+    if (has_left(t, &now))
+        return end_left(t, 0);
+    batch->now = now;
     registers_end_batch(&batch->now);
     return registers_set(caller(t)->tid, &batch->now) ? STEP_AGAIN : STEP_GONE;
 }
