@@ -14,15 +14,21 @@ struct apply {
 
 static enum aspace_error run_op(struct apply *a, uint32_t token)
 {
-    struct call op = *a->call;
+    struct call *whole = a->call;
+    /* Not a copy of it: its peer may be leaving. */
+    struct call op = {.service = whole->service,
+                      .who = whole->who,
+                      .params = &a->params,
+                      .space = whole->space,
+                      .other = whole->other,
+                      .out = whole->out};
 
-    op.params = &a->params;
-    if (op_bind(a->call->params->doc, token, &op.why, &op.method, &a->params) || call_check_generation(&op) ||
+    if (op_bind(whole->params->doc, token, &op.why, &op.method, &a->params) || call_check_generation(&op) ||
         call_run(&op)) {
-        a->call->why = op.why;
+        whole->why = op.why;
         return op.why.code;
     }
-    return op.out->failed ? refuse_no_memory(&a->call->why) : ASPACE_OK;
+    return op.out->failed ? refuse_no_memory(&whole->why) : ASPACE_OK;
 }
 
 /* The operations in order, their results into the output, up to the first refusal (which drops what it wrote). */

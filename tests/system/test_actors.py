@@ -140,6 +140,17 @@ class Ends(Actors):
         self.assertEqual(self.peer.call("space.check", space="long")["problems"], [])
         self.end()
 
+    def test_a_transaction_goes_on_while_its_peer_leaves(self):
+        long = {key: value for key, value in long_map(None, "long")["params"].items() if key != "space"}
+        ops = [{"method": "area.map", "params": long}] + [
+            {"method": "area.split", "params": {"at": harness.hexa(START + page * 4096)}} for page in range(1, 500)]
+        peer = self.new_peer()
+        peer.send(lines(text(1, "space.apply", space="long", ops=ops), text(2, "daemon.ping")))
+        self.assertEqual(peer.reply()["id"], 2)
+        peer.close()
+        self.eventually(lambda: self.peer.call("space.info", space="long")["areas"] == 500, "all of it")
+        self.end()
+
     def test_a_peer_that_ends_its_side_gets_every_reply(self):
         self.peer.send(lines(long_map(1, "long"), text(2, "area.find", space="long", addr=0)))
         self.peer.half_close()
