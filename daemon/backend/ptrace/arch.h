@@ -65,10 +65,6 @@ struct batch_registers {
 };
 
 void registers_load_batch(const struct registers *saved, const struct batch_registers *batch, struct registers *ret);
-/* About to make one call as a batch that has no table: `first` counts, and the answer is registers_once_result(). */
-void registers_load_once(const struct registers *saved, const struct batch_registers *batch,
-                         const struct remote_call *call, struct registers *ret);
-int64_t registers_once_result(const struct registers *r);
 /* The address in the table of the first call that is not recorded, of a batch stopped anywhere. */
 uint64_t registers_batch_position(const struct registers *r);
 /* A batch stopped anywhere is to end with that call. */
@@ -98,8 +94,7 @@ struct trampoline_layout {
     size_t size;
     size_t call;       /* offset of the system call instruction of a single call */
     size_t batch;      /* of the batch's code */
-    size_t once;       /* of that for a single call */
-    size_t batch_tail; /* of what follows the last call, both ways */
+    size_t batch_tail; /* of what follows the last call */
     size_t batch_end;  /* of the instruction after the batch's last call: where its signal stops it */
     size_t agent;      /* of the code that makes the agent */
     size_t park;       /* of the agent's own */

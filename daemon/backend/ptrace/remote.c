@@ -566,50 +566,15 @@ static enum aspace_error call_batch(struct tracer *t, struct remote_call *calls,
     return end_step(t, step, why);
 }
 
-/* The calls of an edit: nothing but the end of the process interrupts them. */
-static bool is_edit(const struct remote_call *call)
-{
-    switch (call->number) {
-    case SYS_mmap:
-    case SYS_munmap:
-    case SYS_mprotect:
-    case SYS_mremap:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* One call with one stop, at its end, where remote_call_at() has two. */
-static enum aspace_error call_once(struct tracer *t, struct remote_call *call, int signal, struct refusal *why)
-{
-    struct batch batch = {.registers = {
-                              .entry = t->trampoline + t->layout.once,
-                              .end = sizeof(struct batch_entry),
-                              .info = t->trampoline + t->layout.info,
-                              .signal = signal,
-                          }};
-
-    if (trampoline_protect(t, why))
-        return why->code;
-    registers_load_once(&caller(t)->saved, &batch.registers, call, &batch.now);
-    enum step step = run_batch(t, &batch, why);
-    call->done = (step == STEP_DONE || step == STEP_LATE) && registers_batch_position(&batch.now) > 0;
-    call->result = registers_once_result(&batch.now);
-    return end_step(t, step == STEP_DONE && batch.late ? STEP_LATE : step, why);
-}
-
 /* Calls from `calls` on, at least one of them; *ret_done are over. */
 static enum aspace_error call_some(struct tracer *t, struct remote_call *calls, size_t count, struct refusal *why,
                                    size_t *ret_done)
 {
-    int signal = count >= BATCH_FROM || is_edit(calls) ? batch_signal(caller(t)) : 0;
+    int signal = count >= BATCH_FROM ? batch_signal(caller(t)) : 0;
 
-    *ret_done = 1;
-    if (signal && count < BATCH_FROM)
-        return call_once(t, calls, signal, why);
     if (signal)
         return call_batch(t, calls, count < BATCH_CALLS ? count : BATCH_CALLS, signal, why, ret_done);
+    *ret_done = 1;
     return remote_call_at(t, t->trampoline + t->layout.call, calls, why);
 }
 

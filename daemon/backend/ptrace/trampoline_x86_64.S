@@ -8,7 +8,7 @@
     .section .rodata
     .balign 64
     .globl trampoline_x86_64, trampoline_x86_64_call, trampoline_x86_64_batch, trampoline_x86_64_batch_tail
-    .globl trampoline_x86_64_batch_end, trampoline_x86_64_once, trampoline_x86_64_agent, trampoline_x86_64_park, trampoline_x86_64_info
+    .globl trampoline_x86_64_batch_end, trampoline_x86_64_agent, trampoline_x86_64_park, trampoline_x86_64_info
     .globl trampoline_x86_64_end
 trampoline_x86_64:
     .skip 64, 0                     /* struct trampoline_header, trampoline.c */
@@ -62,13 +62,6 @@ trampoline_x86_64_batch:
     jae     trampoline_x86_64_batch_tail
     cmpq    %rbp, %rbx
     jb      trampoline_x86_64_batch
-    jmp     trampoline_x86_64_batch_tail
-
-/* A batch of one, whose call is in the registers and whose answer goes to r15; no table. */
-trampoline_x86_64_once:
-    syscall
-    movq    %rax, %r15
-    addq    $64, %rbx
 trampoline_x86_64_batch_tail:
     movl    $39, %eax               /* getpid: in the target's own pid namespace */
     syscall

@@ -126,21 +126,6 @@ void registers_load_batch(const struct registers *saved, const struct batch_regi
     ret->raw.r14 = (unsigned long long)batch->signal;
 }
 
-void registers_load_once(const struct registers *saved, const struct batch_registers *batch,
-                         const struct remote_call *call, struct registers *ret)
-{
-    registers_load_call(saved, batch->entry, call, ret);
-    ret->raw.rbx = batch->first;
-    ret->raw.rbp = batch->end;
-    ret->raw.r12 = batch->info;
-    ret->raw.r14 = (unsigned long long)batch->signal;
-}
-
-int64_t registers_once_result(const struct registers *r)
-{
-    return (int64_t)r->raw.r15;
-}
-
 _Static_assert(offsetof(struct agent_data, old) == 8 && offsetof(struct agent_data, made) == 16 &&
                    offsetof(struct agent_data, patience) == 24,
                "the offsets in trampoline_x86_64.S");
@@ -245,8 +230,7 @@ void recovery_block_fill(const struct registers *saved, void *block)
 
 extern const unsigned char trampoline_x86_64[], trampoline_x86_64_end[];
 extern const unsigned char trampoline_x86_64_call[], trampoline_x86_64_batch[], trampoline_x86_64_batch_end[];
-extern const unsigned char trampoline_x86_64_batch_tail[], trampoline_x86_64_once[], trampoline_x86_64_agent[],
-    trampoline_x86_64_park[];
+extern const unsigned char trampoline_x86_64_batch_tail[], trampoline_x86_64_agent[], trampoline_x86_64_park[];
 extern const unsigned char trampoline_x86_64_info[];
 
 struct trampoline_layout trampoline_layout(void)
@@ -256,7 +240,6 @@ struct trampoline_layout trampoline_layout(void)
         .size = (size_t)(trampoline_x86_64_end - trampoline_x86_64),
         .call = (size_t)(trampoline_x86_64_call - trampoline_x86_64),
         .batch = (size_t)(trampoline_x86_64_batch - trampoline_x86_64),
-        .once = (size_t)(trampoline_x86_64_once - trampoline_x86_64),
         .batch_tail = (size_t)(trampoline_x86_64_batch_tail - trampoline_x86_64),
         .batch_end = (size_t)(trampoline_x86_64_batch_end - trampoline_x86_64),
         .agent = (size_t)(trampoline_x86_64_agent - trampoline_x86_64),
