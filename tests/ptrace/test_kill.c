@@ -104,6 +104,21 @@ static void test_a_tracer_killed_at_any_call_leaves_its_target_whole(void **stat
     }
 }
 
+static void test_numbers_on_a_stack_do_not_keep_what_was_left(void **state)
+{
+    struct victim v = victim_start("numbers", NULL);
+    char *maps = proc_text(v.pid, "maps");
+
+    (void)state;
+    assert_true(run_and_die(v.pid, 1, TRACER_ONE_THREAD));
+    tracer_close(open_tracer(v.pid), false);
+    char *after = proc_text(v.pid, "maps");
+    assert_string_equal(maps, after);
+    free(maps);
+    free(after);
+    victim_end(&v);
+}
+
 /* The same where the transaction makes the agent, and the next one uses it. */
 static bool run_and_die_with_agent(pid_t pid, int at)
 {
@@ -212,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_tracer_killed_at_any_call_leaves_its_target_whole),
+        cmocka_unit_test(test_numbers_on_a_stack_do_not_keep_what_was_left),
         cmocka_unit_test(test_an_agent_ends_with_a_tracer_killed_at_any_call),
         cmocka_unit_test(test_a_tracer_killed_at_any_moment_leaves_its_target_whole),
     };

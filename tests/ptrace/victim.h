@@ -15,6 +15,7 @@
     X(traps)                                                                                                           \
     X(masked)                                                                                                          \
     X(deaf)                                                                                                            \
+    X(numbers)                                                                                                         \
     X(discards)                                                                                                        \
     X(parent)                                                                                                          \
     X(threads)                                                                                                         \

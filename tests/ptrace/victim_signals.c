@@ -207,3 +207,17 @@ int victim_parent(const char *argument)
     say("%d stops, %d continues", stops, continues);
     return 0;
 }
+
+/* Its stack holds numbers that look like addresses in the pages of ours, behind their code. */
+int victim_numbers(const char *argument)
+{
+    volatile uint64_t numbers[64];
+    char byte;
+
+    (void)argument;
+    for (size_t i = 0; i < 64; i++)
+        numbers[i] = i * 0x10000 + 0x900;
+    say("ready");
+    check(read(STDIN_FILENO, &byte, 1) == 0, "read");
+    return numbers[1] != 0x10900;
+}

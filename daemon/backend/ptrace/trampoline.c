@@ -320,23 +320,25 @@ static size_t find_orphans(struct tracer *t, struct range *found)
     return count;
 }
 
-/* A thread is in the page, or will return to it: a word of its stack points there. */
+/* A thread is in the page, or will return to it: a word of its stack points there, to its code, which lies before the
+ * recovery block. */
 static bool is_in_use(struct tracer *t, uint64_t addr)
 {
+    const uint64_t code = t->layout.block;
     static const size_t step = ASPACE_PAGE_SIZE;
     uint64_t words[ASPACE_PAGE_SIZE / sizeof(uint64_t)];
     struct refusal why;
 
     for (size_t i = 0; i < t->count; i++) {
         uint64_t stack = registers_stack(&t->tracees[i].saved) & ~(uint64_t)7;
-        if (registers_instruction(&t->tracees[i].saved) - addr < TRAMPOLINE_SIZE)
+        if (registers_instruction(&t->tracees[i].saved) - addr < code)
             return true;
         for (size_t at = 0; at < STACK_LOOKED; at += step) {
             size_t size = at == 0 ? step - stack % step : step;
             if (tracer_read(t, at == 0 ? stack : (stack & ~(uint64_t)(step - 1)) + at, words, size, &why))
                 break;
             for (size_t word = 0; word < size / sizeof(words[0]); word++)
-                if (words[word] - addr < TRAMPOLINE_SIZE)
+                if (words[word] - addr < code)
                     return true;
         }
     }
