@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Free frames that the host keeps memory for, at most: 16 MiB. */
 #define STALE_MOST 4096
@@ -40,6 +41,14 @@ static void ram_free(struct ram *ram)
     free(ram);
 }
 
+/* 1, but for hosts with pages of 16 or 64 KiB. */
+static uint64_t host_frames(void)
+{
+    long size = sysconf(_SC_PAGESIZE);
+
+    return size > (long)ASPACE_PAGE_SIZE ? (uint64_t)size >> ASPACE_PAGE_BITS : 1;
+}
+
 static struct ram *ram_new(uint64_t first, uint64_t total)
 {
     struct ram *ram = calloc(1, sizeof(*ram));
@@ -48,6 +57,7 @@ static struct ram *ram_new(uint64_t first, uint64_t total)
         return NULL;
     ram->first = ram->fresh = first;
     ram->total = total;
+    ram->host = host_frames();
     ram->bytes = reserve(ram, ASPACE_PAGE_SIZE);
     ram->state = reserve(ram, sizeof(*ram->state));
     ram->note = reserve(ram, sizeof(*ram->note));
@@ -106,6 +116,19 @@ void frames_fini(struct frames *frames)
 
 /* ---- The host's memory ---- */
 
+/* Gives the host the pages that lie wholly in these frames. The bytes begin with a page of the host's. */
+static void give_back(struct ram *ram, uint64_t first, uint64_t end)
+{
+    uint64_t mask = ram->host - 1;
+
+    first = ram->first + ((first - ram->first + mask) & ~mask);
+    end = ram->first + ((end - ram->first) & ~mask);
+    if (first >= end)
+        return;
+    madvise(ram->bytes + (first << ASPACE_PAGE_BITS), (end - first) << ASPACE_PAGE_BITS, MADV_DONTNEED);
+    memset(ram->state + first, FRAME_FREE, end - first);
+}
+
 /* Gives the host what it holds behind free frames. */
 static void trim(struct ram *ram)
 {
@@ -115,9 +138,8 @@ static void trim(struct ram *ram)
         uint64_t end = first;
 
         while (end < ram->stale_end && ram->state[end] == FRAME_DIRTY)
-            ram->state[end++] = FRAME_FREE;
-        if (end > first)
-            madvise(ram->bytes + (first << ASPACE_PAGE_BITS), (end - first) << ASPACE_PAGE_BITS, MADV_DONTNEED);
+            end++;
+        give_back(ram, first, end);
         first = end + 1;
     }
     ram->stale = 0;

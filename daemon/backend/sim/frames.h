@@ -32,6 +32,7 @@ struct ram {
     uint16_t *note; /* of a table: its entries that are not 0; of shared data: the spaces that have it, less one */
     uint64_t first; /* number of a frame */
     uint64_t total; /* frames */
+    uint64_t host;  /* frames in a page of the host, which gives and takes whole ones; a power of two */
     uint64_t used;  /* by all spaces, shared frames once */
     uint64_t shared;
     uint64_t fresh;     /* frames from here on were never handed out, nor written to */

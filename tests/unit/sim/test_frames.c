@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -32,6 +33,34 @@ void *__wrap_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t of
         return MAP_FAILED;
     }
     return __real_mmap(addr, size, prot, flags, fd, offset);
+}
+
+/* ---- a host with larger pages ---- */
+
+static size_t large_page;          /* of the host that is played; 0: it is as it is */
+static const uint8_t *large_start; /* where its pages begin */
+
+long __real_sysconf(int name);
+long __wrap_sysconf(int name);
+int __real_madvise(void *addr, size_t size, int advice);
+int __wrap_madvise(void *addr, size_t size, int advice);
+
+long __wrap_sysconf(int name)
+{
+    return large_page && name == _SC_PAGESIZE ? (long)large_page : __real_sysconf(name);
+}
+
+/* As the kernel does it: a start within a page is EINVAL, an end within one is rounded up (mm/madvise.c). */
+int __wrap_madvise(void *addr, size_t size, int advice)
+{
+    if (large_page) {
+        if ((size_t)((const uint8_t *)addr - large_start) % large_page) {
+            errno = EINVAL;
+            return -1;
+        }
+        size = (size + large_page - 1) / large_page * large_page;
+    }
+    return __real_madvise(addr, size, advice);
 }
 
 /* ---- helpers ---- */
@@ -306,13 +335,15 @@ static void frames_in_bulk_are_as_many_as_there_are(void **state)
 static uint64_t resident(const struct frames *f)
 {
     static unsigned char pages[1 << 14];
+    uint64_t host = (uint64_t)__real_sysconf(_SC_PAGESIZE);
+    uint64_t size = f->total << ASPACE_PAGE_BITS;
     uint64_t count = 0;
 
     assert_true(f->total <= sizeof(pages));
-    assert_int_equal(mincore(f->bytes, f->total << ASPACE_PAGE_BITS, pages), 0);
-    for (uint64_t i = 0; i < f->total; i++)
+    assert_int_equal(mincore(f->bytes + (f->first << ASPACE_PAGE_BITS), size, pages), 0);
+    for (uint64_t i = 0; i < (size + host - 1) / host; i++)
         count += pages[i] & 1;
-    return count;
+    return count * host >> ASPACE_PAGE_BITS;
 }
 
 static void the_host_has_its_memory_back_once_much_of_it_is_free(void **state)
@@ -348,6 +379,32 @@ static void what_was_written_to_a_free_frame_stays_when_the_host_has_its_memory_
     frames_give_run(&f, first + 100, (1 << 13) - 100);
     assert_int_equal(*(uint8_t *)frames_at(&f, first + 7), 0x77);
     frames_fini(&f);
+}
+
+static void frames_in_use_keep_their_bytes_on_a_host_with_larger_pages(void **state)
+{
+    struct frames f;
+    uint64_t first;
+    uint64_t frame;
+
+    (void)state;
+    large_page = 1 << 16;
+    assert_true(frames_init(&f, 3, 1 << 14)); /* its pages are not where the numbers of frames are round */
+    large_start = f.bytes + (f.first << ASPACE_PAGE_BITS);
+    assert_true(frames_take_run(&f, FRAME_DATA, 13, &first));
+    for (uint64_t i = 0; i < 1 << 13; i++)
+        scribble(&f, first + i);
+    for (uint64_t i = 0; i < 1 << 13; i++)
+        if (i % 100 != 42)
+            frames_give_run(&f, first + i, 1);
+    assert_in_range(resident(&f), 1, 3 * (1 << 13) / 4); /* much went back, but not the pages that are used in part */
+    for (uint64_t i = 42; i < 1 << 13; i += 100)
+        for (size_t byte = 0; byte < ASPACE_PAGE_SIZE; byte++)
+            assert_int_equal(((uint8_t *)frames_at(&f, first + i))[byte], 0xa5);
+    while (frames_take(&f, FRAME_DATA, &frame))
+        assert_true(is_zero(&f, frame));
+    frames_fini(&f);
+    large_page = 0;
 }
 
 /* ---- sharing ---- */
@@ -552,6 +609,7 @@ int main(void)
         cmocka_unit_test(frames_in_bulk_are_as_many_as_there_are),
         cmocka_unit_test(the_host_has_its_memory_back_once_much_of_it_is_free),
         cmocka_unit_test(what_was_written_to_a_free_frame_stays_when_the_host_has_its_memory_back),
+        cmocka_unit_test(frames_in_use_keep_their_bytes_on_a_host_with_larger_pages),
         cmocka_unit_test(a_shared_frame_is_free_once_its_last_space_gave_it_back),
         cmocka_unit_test(any_mixture_of_takes_gives_and_sharing_keeps_every_frame_with_its_owners),
         cmocka_unit_test(a_machine_on_a_host_without_room_is_refused_with_the_parameter_that_is_too_large),
