@@ -15,25 +15,20 @@
 
 #define WALK_LEVELS_MAX 5
 
-/* One level of a page walk, as the hardware reads it. */
+/* What an entry of the page tables says. */
 struct walk_level {
     uint64_t table; /* physical address of the table */
     uint64_t entry; /* the raw entry */
+    uint16_t index; /* of the entry in it */
     uint16_t flags; /* what the entry alone says; 0 if not present */
     uint8_t level;  /* 1 is the level of 4 KiB pages; the root has the highest */
     bool present;
     bool leaf;
-    uint8_t unused[3]; /* 0: so that all behind `entry` is one word to write */
 };
 
-/* Of the entry for `addr` in a table of that level. */
-static inline unsigned walk_index(uint64_t addr, unsigned level)
-{
-    return (unsigned)(addr >> (ASPACE_PAGE_BITS + 9 * (level - 1))) & 511;
-}
-
+/* What the hardware reads on the way of an address: raw entries, the root's first. */
 struct walk {
-    struct walk_level levels[WALK_LEVELS_MAX];
+    uint64_t entries[WALK_LEVELS_MAX];
     uint8_t count; /* levels visited */
     bool has_pa;
     uint64_t pa;        /* of the address asked for */
@@ -180,6 +175,9 @@ struct backend_ops {
     /* Whether an access in `area` goes through, a demand fill included. Changes nothing. */
     bool (*allows)(struct backend *backend, const struct area *area, enum aspace_access kind, enum aspace_mode mode);
     enum aspace_error (*walk)(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret);
+    /* What entry `i` of the walk of `addr`, just made, says. */
+    void (*walk_level)(struct backend *backend, uint64_t addr, const struct walk *walk, unsigned i,
+                       struct walk_level *ret);
     /* Gives the entries of the page tables, but empty ones, that are for addresses from `start` on; an entry comes before
      * those of the table that it leads to. */
     void (*dump)(struct backend *backend, uint64_t start, dump_fn *each, void *arg);

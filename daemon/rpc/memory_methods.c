@@ -5,7 +5,7 @@
 #include "rpc/call.h"
 
 /* The members of a Level. */
-static void write_level_members(struct json_writer *w, const struct walk_level *level, uint64_t addr)
+static void write_level_members(struct json_writer *w, const struct walk_level *level)
 {
     char flags[FLAGS_TEXT_MAX];
 
@@ -14,7 +14,7 @@ static void write_level_members(struct json_writer *w, const struct walk_level *
     json_name(w, "table");
     json_hex(w, level->table);
     json_name(w, "index");
-    json_uint(w, walk_index(addr, level->level));
+    json_uint(w, level->index);
     json_name(w, "entry");
     json_hex(w, level->entry);
     json_name(w, "flags");
@@ -25,10 +25,10 @@ static void write_level_members(struct json_writer *w, const struct walk_level *
     json_bool(w, level->leaf);
 }
 
-static void write_level(struct json_writer *w, const struct walk_level *level, uint64_t addr)
+static void write_level(struct json_writer *w, const struct walk_level *level)
 {
     json_begin_object(w);
-    write_level_members(w, level, addr);
+    write_level_members(w, level);
     json_end_object(w);
 }
 
@@ -36,17 +36,21 @@ enum aspace_error page_walk(struct call *call)
 {
     struct backend *backend = call->space->backend;
     struct json_writer *w = call->out;
+    uint64_t addr = call_number(call, PARAM_ADDR);
+    struct walk_level level;
     struct walk walk;
 
     if (!backend->ops->walk)
         return refuse(&call->why, ASPACE_UNSUPPORTED, "the %s backend has no page tables to walk", backend->ops->name);
-    if (backend->ops->walk(backend, call_number(call, PARAM_ADDR), &call->why, &walk))
+    if (backend->ops->walk(backend, addr, &call->why, &walk))
         return call->why.code;
     json_begin_object(w);
     json_name(w, "levels");
     json_begin_array(w);
-    for (unsigned i = 0; i < walk.count; i++)
-        write_level(w, &walk.levels[i], call_number(call, PARAM_ADDR));
+    for (unsigned i = 0; i < walk.count; i++) {
+        backend->ops->walk_level(backend, addr, &walk, i, &level);
+        write_level(w, &level);
+    }
     json_end_array(w);
     json_name(w, "pa");
     if (walk.has_pa)
@@ -68,7 +72,7 @@ static void write_dump_entry(struct json_writer *w, const struct dump_entry *ent
     json_hex(w, entry->size);
     json_name(w, "name");
     json_string(w, entry->name);
-    write_level_members(w, &entry->at, entry->start);
+    write_level_members(w, &entry->at);
     json_name(w, "count");
     json_uint(w, entry->count);
     json_name(w, "pa");

@@ -22,14 +22,42 @@ enum aspace_error sim_op_walk(struct backend *backend, uint64_t addr, struct ref
     return sim->arch->walk(sim, addr, why, ret);
 }
 
+/* The table that entry `i` of a walk is in. */
+static uint64_t table_of(const struct sim *sim, const struct walk *walk, unsigned i)
+{
+    return i ? arch_frame(sim->arch, walk->entries[i - 1]) : sim->root;
+}
+
+void sim_op_walk_level(struct backend *backend, uint64_t addr, const struct walk *walk, unsigned i,
+                       struct walk_level *ret)
+{
+    const struct sim *sim = sim_of(backend);
+    const struct arch *arch = sim->arch;
+    uint64_t entry = walk->entries[i];
+    unsigned level = arch->levels - i;
+    bool last = i + 1 == walk->count;
+    bool leaf = last && (level == 1 || (entry && !arch_is_table(arch, entry)));
+    bool present = !last || walk->has_pa;
+
+    *ret = (struct walk_level){
+        .table = page_addr(table_of(sim, walk, i)),
+        .entry = entry,
+        .index = (uint16_t)arch_index(page_of(addr), level),
+        .flags = present ? arch->decode(entry, leaf) : 0,
+        .level = (uint8_t)level,
+        .present = present,
+        .leaf = leaf,
+    };
+}
+
 /* ---- The CPU's access ---- */
 
-/* Whether the entries of a complete walk allow it: every level has a say. */
+/* Whether the entries of a complete walk, the last of them a leaf, allow it: every level has a say. */
 static bool walk_allows(const struct arch *arch, const struct walk *walk, enum aspace_access kind,
                         enum aspace_mode mode)
 {
     for (unsigned i = 0; i < walk->count; i++)
-        if (!arch->allows(walk->levels[i].entry, walk->levels[i].leaf, kind, mode))
+        if (!arch->allows(walk->entries[i], i + 1 == walk->count, kind, mode))
             return false;
     return true;
 }
@@ -43,19 +71,20 @@ bool sim_op_allows(struct backend *backend, const struct area *area, enum aspace
     return entry & ARCH_PRESENT && arch->allows(entry, true, kind, mode);
 }
 
-/* The bits that hardware sets in the entries of a walk. */
+/* The bits that hardware sets in the entries of a complete walk. */
 static enum aspace_error set_used(struct sim *sim, uint64_t addr, const struct walk *walk, enum aspace_access kind,
                                   struct refusal *why)
 {
     for (unsigned i = 0; i < walk->count; i++) {
-        const struct walk_level *at = &walk->levels[i];
-        uint64_t entry = sim->arch->use(at->entry, at->leaf, kind);
-        struct undo step = {.kind = UNDO_WORD,
-                            .table = page_of(at->table),
-                            .index = (uint16_t)arch_index(page_of(addr), at->level),
-                            .entry = at->entry};
+        uint64_t entry = sim->arch->use(walk->entries[i], i + 1 == walk->count, kind);
+        struct undo step = {
+            .kind = UNDO_WORD,
+            .table = table_of(sim, walk, i),
+            .index = (uint16_t)arch_index(page_of(addr), sim->arch->levels - i),
+            .entry = walk->entries[i],
+        };
 
-        if (entry == at->entry)
+        if (entry == step.entry)
             continue;
         if (!sim_log(sim, step))
             return refuse_no_memory(why);
@@ -92,8 +121,7 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
     if (!arch_translates(arch, addr))
         return fault(addr, arch->code(FAULT_UNTRANSLATED, arch->levels, kind, mode), "noncanonical", ret);
     arch->walk(sim, addr, why, &walk);
-    code =
-        arch->code(walk.has_pa ? FAULT_PERMISSION : FAULT_NOT_PRESENT, walk.levels[walk.count - 1].level, kind, mode);
+    code = arch->code(walk.has_pa ? FAULT_PERMISSION : FAULT_NOT_PRESENT, arch->levels - (walk.count - 1), kind, mode);
     if (walk.has_pa) {
         if (walk_allows(arch, &walk, kind, mode))
             return hit(sim, addr, &walk, kind, ASPACE_OUTCOME_HIT, why, ret);

@@ -107,9 +107,7 @@ static inline uint64_t arch_half(const struct arch *arch)
 
 static inline bool arch_translates(const struct arch *arch, uint64_t addr)
 {
-    uint64_t half = arch_half(arch);
-
-    return addr < half || (arch->upper_half && addr >= -half);
+    return arch->upper_half ? (addr + arch_half(arch)) >> (arch->half_bits + 1) == 0 : addr < arch_half(arch);
 }
 
 static inline bool arch_is_table(const struct arch *arch, uint64_t entry)
@@ -121,6 +119,12 @@ static inline bool arch_is_table(const struct arch *arch, uint64_t entry)
 static inline uint64_t arch_frame(const struct arch *arch, uint64_t entry)
 {
     return (entry & arch->address) >> arch->shift;
+}
+
+/* The same as a physical address: with `arch` a constant, a mask and mostly no shift. */
+static inline uint64_t arch_target(const struct arch *arch, uint64_t entry)
+{
+    return (entry & arch->address) << (ASPACE_PAGE_BITS - arch->shift);
 }
 
 /* What an entry for `frame` has of its address. */

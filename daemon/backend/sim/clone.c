@@ -126,6 +126,8 @@ enum aspace_error sim_op_clone(struct backend *backend, struct refusal *why, str
         return refuse_no_memory(why);
     to->backend.ops = from->backend.ops;
     to->arch = from->arch;
+    to->table_least = from->table_least;
+    to->table_end = from->table_end;
     if (!frames_join(&to->frames, &from->frames)) {
         free(to);
         return refuse(why, ASPACE_BUSY, "the RAM has as many clones as can be counted");

@@ -36,9 +36,9 @@ static unsigned run_length(const struct arch *arch, const uint64_t *entries, uns
     return count;
 }
 
-/* `page` is the first, as the indexes give it. */
-static void describe(const struct arch *arch, uint64_t table, unsigned level, uint64_t page, uint64_t entry,
-                     unsigned count, struct dump_entry *ret)
+/* `page` is that of `index`, as the indexes give it. */
+static void describe(const struct arch *arch, uint64_t table, unsigned index, unsigned level, uint64_t page,
+                     uint64_t entry, unsigned count, struct dump_entry *ret)
 {
     bool leaf = level == 1 || !arch_is_table(arch, entry);
     bool present = entry & ARCH_PRESENT;
@@ -46,6 +46,7 @@ static void describe(const struct arch *arch, uint64_t table, unsigned level, ui
     ret->at = (struct walk_level){
         .level = level,
         .table = page_addr(table),
+        .index = index,
         .entry = entry,
         .flags = present ? arch->decode(entry, leaf) : 0,
         .present = present,
@@ -76,7 +77,7 @@ static bool dump_table(const struct dumper *d, uint64_t table, unsigned level, u
         count = entries[i] && leaf ? run_length(arch, entries, i, level) : 1;
         if (!entries[i])
             continue;
-        describe(arch, table, level, at, entries[i], count, &told);
+        describe(arch, table, i, level, at, entries[i], count, &told);
         if (!d->each(d->arg, &told) ||
             (!leaf && sim_child(d->sim, entries[i], &child) && !dump_table(d, child, level - 1, at)))
             return false;

@@ -31,9 +31,11 @@ struct sim {
     struct backend backend;
     const struct arch *arch;
     struct frames frames;
-    uint64_t root;     /* the frame of the highest table */
-    bool cloned;       /* leaves may be shared */
-    bool short_of_ram; /* the last refusal was for want of frames, not of anything else */
+    uint64_t root;        /* the frame of the highest table */
+    uint64_t table_least; /* the entry that leads to a table in RAM's first frame, */
+    uint64_t table_end;   /* and how far above it those for other frames are, at most */
+    bool cloned;          /* leaves may be shared */
+    bool short_of_ram;    /* the last refusal was for want of frames, not of anything else */
     struct undo *log;
     size_t logged;
     size_t log_capacity;
@@ -135,6 +137,8 @@ enum aspace_error sim_op_access(struct backend *backend, const struct area *area
                                 struct access *ret);
 bool sim_op_allows(struct backend *backend, const struct area *area, enum aspace_access kind, enum aspace_mode mode);
 enum aspace_error sim_op_walk(struct backend *backend, uint64_t addr, struct refusal *why, struct walk *ret);
+void sim_op_walk_level(struct backend *backend, uint64_t addr, const struct walk *walk, unsigned i,
+                       struct walk_level *ret);
 void sim_op_dump(struct backend *backend, uint64_t start, dump_fn *each, void *arg);
 enum aspace_error sim_op_prepare_write(struct backend *backend, const struct area *area, uint64_t addr, uint64_t size,
                                        struct refusal *why);

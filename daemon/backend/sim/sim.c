@@ -195,6 +195,7 @@ static const struct backend_ops ops = {
     .access = sim_op_access,
     .allows = sim_op_allows,
     .walk = sim_op_walk,
+    .walk_level = sim_op_walk_level,
     .dump = sim_op_dump,
     .clone = sim_op_clone,
     .restore = sim_op_restore,
@@ -281,6 +282,8 @@ enum aspace_error sim_create_at(const char *arch, uint64_t ram_base, uint64_t ra
     }
     sim->backend.ops = &ops;
     sim->arch = tables;
+    sim->table_least = arch_address(tables, sim->frames.first) | tables->making;
+    sim->table_end = arch_address(tables, sim->frames.total);
     frames_take(&sim->frames, FRAME_TABLE, &sim->root);
     *ret = &sim->backend;
     return ASPACE_OK;

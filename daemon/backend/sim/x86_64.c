@@ -78,24 +78,15 @@ static uint64_t encode(uint16_t flags, unsigned level)
     return bits;
 }
 
-/* By XD, P, RW and US, which stand side by side in an entry turned left by one. */
-#define DECODED(bits)                                                                                                  \
-    ((bits)&2                                                                                                          \
-         ? ASPACE_READ | ((bits)&4 ? ASPACE_WRITE : 0) | ((bits)&1 ? 0 : ASPACE_EXEC) | ((bits)&8 ? 0 : ASPACE_KERNEL) \
-         : 0)
-#define DECODED_4(bits) DECODED(bits), DECODED((bits) + 1), DECODED((bits) + 2), DECODED((bits) + 3)
-
-static const uint16_t decoded[] = {DECODED_4(0), DECODED_4(4), DECODED_4(8), DECODED_4(12)};
-
+/* In this form each flag is a shift and a mask. */
 static uint16_t decode(uint64_t entry, bool leaf)
 {
-    unsigned flags = decoded[(entry << 1 | entry >> 63) & 15];
+    unsigned flags = ASPACE_READ | (entry & WRITE ? ASPACE_WRITE : 0) | (entry & NX ? 0 : ASPACE_EXEC) |
+                     (entry & USER ? 0 : ASPACE_KERNEL) | (leaf && entry & GLOBAL ? ASPACE_GLOBAL : 0);
 
-    if (__builtin_expect(!leaf || !(entry & (GLOBAL | PCD)) || !(entry & PRESENT), 1))
-        return (uint16_t)flags;
-    if (entry & GLOBAL)
-        flags |= ASPACE_GLOBAL;
-    if (entry & PCD)
+    if (!(entry & PRESENT))
+        return 0;
+    if (leaf && entry & PCD)
         flags |= entry & PWT ? ASPACE_DEVICE : ASPACE_UNCACHED;
     return (uint16_t)flags;
 }

@@ -199,6 +199,15 @@ struct walk machine_walk(struct machine *m, uint64_t addr)
     return walk;
 }
 
+struct walk_level machine_walk_level(struct machine *m, uint64_t addr, const struct walk *walk, unsigned i)
+{
+    struct walk_level level;
+
+    assert_true(i < walk->count);
+    m->backend->ops->walk_level(m->backend, addr, walk, i, &level);
+    return level;
+}
+
 uint64_t machine_entry(struct machine *m, uint64_t page)
 {
     unsigned level;

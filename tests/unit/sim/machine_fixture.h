@@ -80,6 +80,8 @@ void machine_read(struct machine *m, const struct area *area, uint64_t addr, voi
 struct access machine_access(struct machine *m, const struct area *area, uint64_t addr, enum aspace_access kind,
                              enum aspace_mode mode);
 struct walk machine_walk(struct machine *m, uint64_t addr);
+/* What entry `i` of that says. */
+struct walk_level machine_walk_level(struct machine *m, uint64_t addr, const struct walk *walk, unsigned i);
 /* The raw leaf entry of `page`; 0 if there is none. */
 uint64_t machine_entry(struct machine *m, uint64_t page);
 

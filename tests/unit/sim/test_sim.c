@@ -268,11 +268,12 @@ static void a_walk_shows_every_level_with_its_raw_entry(void **state)
     assert_int_equal(walk.count, 4);
     assert_int_equal(walk.page_size, 4096);
     for (unsigned i = 0; i < 4; i++) {
-        const struct walk_level *at = &walk.levels[i];
+        const struct walk_level level = machine_walk_level(&m, addr, &walk, i);
+        const struct walk_level *at = &level;
 
         assert_int_equal(at->level, 4 - i);
         assert_int_equal(at->table, table);
-        assert_int_equal(walk_index(addr, at->level), indexes[i]);
+        assert_int_equal(at->index, indexes[i]);
         assert_true(at->present);
         assert_int_equal(at->leaf, i == 3);
         assert_memory_equal((char *)frames_at(&m.sim->frames, page_of(table)) + indexes[i] * 8, &at->entry, 8);
@@ -282,8 +283,8 @@ static void a_walk_shows_every_level_with_its_raw_entry(void **state)
         }
         table = at->entry & ~LOW_BITS;
     }
-    assert_int_equal(walk.levels[3].entry, UINT64_C(0x8000007654321207));
-    assert_int_equal(walk.levels[3].flags, RW);
+    assert_int_equal(walk.entries[3], UINT64_C(0x8000007654321207));
+    assert_int_equal(machine_walk_level(&m, addr, &walk, 3).flags, RW);
     assert_true(walk.has_pa);
     assert_int_equal(walk.pa, UINT64_C(0x7654321abc));
     machine_close(&m);
@@ -302,12 +303,13 @@ static void a_walk_ends_with_the_first_entry_that_is_not_present(void **state)
     machine_map(&m, machine_eager(0, 1, RW));
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct walk walk = machine_walk(&m, page_addr(cases[i].page));
+        struct walk_level last = machine_walk_level(&m, page_addr(cases[i].page), &walk, walk.count - 1);
 
         assert_int_equal(walk.count, cases[i].levels);
         assert_false(walk.has_pa);
-        assert_false(walk.levels[walk.count - 1].present);
-        assert_int_equal(walk.levels[walk.count - 1].entry, 0);
-        assert_int_equal(walk.levels[walk.count - 1].flags, 0);
+        assert_false(last.present);
+        assert_int_equal(last.entry, 0);
+        assert_int_equal(last.flags, 0);
         assert_int_equal(walk.page_size, 4096);
     }
     machine_close(&m);
@@ -492,11 +494,11 @@ static void an_access_sets_the_accessed_bit_on_every_level_and_dirty_on_a_writte
     machine_access(&m, &area, page_addr(100), ASPACE_ACCESS_READ, ASPACE_MODE_USER);
     walk = machine_walk(&m, page_addr(100));
     for (unsigned i = 0; i < 4; i++)
-        assert_int_equal(walk.levels[i].entry & 0x60, 0x20);
+        assert_int_equal(walk.entries[i] & 0x60, 0x20);
     machine_access(&m, &area, page_addr(100), ASPACE_ACCESS_WRITE, ASPACE_MODE_USER);
     walk = machine_walk(&m, page_addr(100));
     for (unsigned i = 0; i < 4; i++)
-        assert_int_equal(walk.levels[i].entry & 0x60, i == 3 ? 0x60 : 0x20);
+        assert_int_equal(walk.entries[i] & 0x60, i == 3 ? 0x60 : 0x20);
     machine_expect_sound(&m);
     machine_close(&m);
 }
@@ -660,7 +662,7 @@ static void a_write_through_a_linear_area_to_a_page_table_is_denied(void **state
     assert_non_null(m.why.hint);
     machine_expect_same(&m, before);
     machine_read(&m, &area, page_addr(100), &entry, 8); /* to look is allowed */
-    assert_int_equal(entry, machine_walk(&m, 0).levels[0].entry);
+    assert_int_equal(entry, machine_walk(&m, 0).entries[0]);
     machine_close(&m);
 }
 
@@ -717,11 +719,11 @@ static void the_highest_page_of_the_upper_half_is_a_page_like_any_other(void **s
     walk = machine_walk(&m, UINT64_C(0xffffffffffffffff));
     assert_int_equal(walk.pa & 0xfff, 0xfff);
     for (unsigned i = 0; i < 4; i++)
-        assert_int_equal(walk_index(UINT64_C(0xffffffffffffffff), walk.levels[i].level), 511);
+        assert_int_equal(machine_walk_level(&m, UINT64_C(0xffffffffffffffff), &walk, i).index, 511);
     assert_int_equal(
         machine_access(&m, &first, UINT64_C(0xffff800000000000), ASPACE_ACCESS_READ, ASPACE_MODE_USER).outcome,
         ASPACE_OUTCOME_FILLED);
-    assert_int_equal(walk_index(UINT64_C(0xffff800000000000), 4), 256);
+    assert_int_equal(arch_index(page_of(UINT64_C(0xffff800000000000)), 4), 256);
     machine_expect_sound(&m);
     machine_protect(&m, &area, RX);
     machine_expect_sound(&m);
@@ -774,13 +776,16 @@ static void ram_begins_where_it_was_told_to(void **state)
         struct area inside = machine_linear(100, 1, RW, 0);
         struct area below = machine_linear(200, 1, RW, page_of(bases[i]) - 1);
         struct machine m;
+        struct walk walk;
         char bytes[4] = "";
 
         machine_open_at(&m, "x86_64", page_of(bases[i]), 16);
         machine_map(&m, area);
+        walk = machine_walk(&m, page_addr(5));
         for (unsigned level = 0; level < 4; level++)
-            assert_in_range(machine_walk(&m, page_addr(5)).levels[level].table, bases[i], bases[i] + page_addr(15));
-        assert_in_range(machine_walk(&m, page_addr(5)).pa, bases[i], bases[i] + page_addr(15));
+            assert_in_range(machine_walk_level(&m, page_addr(5), &walk, level).table, bases[i],
+                            bases[i] + page_addr(15));
+        assert_in_range(walk.pa, bases[i], bases[i] + page_addr(15));
         inside.attr.delta = page_of(machine_walk(&m, page_addr(6)).pa) - 100;
         machine_map(&m, inside);
         machine_map(&m, below);

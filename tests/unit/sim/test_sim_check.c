@@ -39,8 +39,7 @@ static uint64_t table_of(struct machine *m, uint64_t page, unsigned level)
 {
     struct walk walk = machine_walk(m, page_addr(page));
 
-    assert_true(walk.count > m->sim->arch->levels - level);
-    return page_of(walk.levels[m->sim->arch->levels - level].table);
+    return page_of(machine_walk_level(m, page_addr(page), &walk, m->sim->arch->levels - level).table);
 }
 
 /* The entry itself in the table of `level` for `page`. */
@@ -409,7 +408,7 @@ static void a_walk_and_a_read_do_not_follow_an_entry_out_of_ram(void **state)
     *entry_at(&m, EAGER, 2) = UINT64_C(0x000ffffffffff007);
     walk = machine_walk(&m, page_addr(EAGER));
     assert_int_equal(walk.count, 3);
-    assert_false(walk.levels[2].present);
+    assert_false(machine_walk_level(&m, page_addr(EAGER), &walk, 2).present);
     assert_false(walk.has_pa);
     machine_close(&m);
 }
