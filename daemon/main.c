@@ -4,11 +4,12 @@
 
 #if defined(__SANITIZE_THREAD__)
 /* libuv closes its descriptors by a bare system call, which ThreadSanitizer does not see (uv__close_nocancel, src/unix/core.c):
- * when another thread gets the number again and closes it, that looks like a race with what libuv did with the old one. */
+ * when another thread gets the number again and closes it, or it the number of one that we have closed, that looks like a
+ * race with what was done with the old one. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:^__interceptor_close$\n";
+    return "race:^__interceptor_close$\nrace:accept4$\n";
 }
 #endif
 
