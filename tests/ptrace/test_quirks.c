@@ -118,6 +118,25 @@ static void test_a_target_that_refuses_new_code_is_edited(void **state)
     victim_end(&v);
 }
 
+static void test_the_kernels_own_threads_in_a_target_are_no_threads_to_make_calls_with(void **state)
+{
+    struct victim v = victim_start("uring", NULL);
+
+    (void)state;
+    if (strcmp(victim_line(&v), "none") == 0) {
+        victim_end(&v);
+        print_message("no io_uring here: left out\n");
+        skip();
+    }
+    struct tracer *t = open_tracer(v.pid);
+    for (int i = 0; i < 20; i++)
+        edit_once(t, i % 2 ? TRACER_ALL_THREADS : TRACER_ONE_THREAD);
+    tracer_close(t, false);
+    assert_int_equal(write(v.in, "Z", 1), 1);
+    victim_expect(&v, "Z");
+    victim_end(&v);
+}
+
 static void test_a_32_bit_target_is_refused_and_lives(void **state)
 {
     struct victim v = victim_start("32", NULL);
@@ -140,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_dispatched_calls_are_not_disturbed),
         cmocka_unit_test(test_no_broken_restartable_sequence_commits),
         cmocka_unit_test(test_a_target_that_refuses_new_code_is_edited),
+        cmocka_unit_test(test_the_kernels_own_threads_in_a_target_are_no_threads_to_make_calls_with),
         cmocka_unit_test(test_a_32_bit_target_is_refused_and_lives),
     };
 

@@ -24,6 +24,7 @@
     X(vfork)                                                                                                           \
     X(seccomp)                                                                                                         \
     X(dispatch)                                                                                                        \
+    X(uring)                                                                                                           \
     X(rseq)                                                                                                            \
     X(mdwe)                                                                                                            \
     X(naps)                                                                                                            \

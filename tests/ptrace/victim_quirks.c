@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/rseq.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -172,5 +173,54 @@ int victim_naps(const char *argument)
     sigpending(&pending);
     for (int number = 1; number <= SIGRTMAX; number++)
         check(!sigismember(&set, number) && !sigismember(&pending, number), "a signal was left over");
+    return 0;
+}
+
+/* ---- io_uring: threads of the kernel's among its own, one that polls the queue and one that waits for a byte ---- */
+
+static void submit_read(char *queue, const struct io_uring_params *p, void *entries, char *byte)
+{
+    struct io_uring_sqe *entry = entries;
+
+    memset(entry, 0, sizeof(*entry));
+    entry->opcode = IORING_OP_READ;
+    entry->flags = IOSQE_ASYNC;
+    entry->fd = STDIN_FILENO;
+    entry->addr = (uintptr_t)byte;
+    entry->len = 1;
+    entry->off = UINT64_MAX; /* where the file stands */
+    *(unsigned *)(queue + p->sq_off.array) = 0;
+    __atomic_store_n((unsigned *)(queue + p->sq_off.tail), 1, __ATOMIC_RELEASE);
+}
+
+static void *map_ring(int fd, size_t size, uint64_t offset)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)offset);
+
+    check(at != MAP_FAILED, "a ring");
+    return at;
+}
+
+/* Says the byte that it has read. */
+int victim_uring(const char *argument)
+{
+    static char byte;
+    struct io_uring_params p = {.flags = IORING_SETUP_SQPOLL, .sq_thread_idle = 1000};
+    int fd = (int)syscall(SYS_io_uring_setup, 4, &p);
+
+    (void)argument;
+    say("ready");
+    if (fd < 0) {
+        say("none");
+        return 0;
+    }
+    char *queue = map_ring(fd, p.sq_off.array + p.sq_entries * sizeof(unsigned), IORING_OFF_SQ_RING);
+    char *done = map_ring(fd, p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe), IORING_OFF_CQ_RING);
+    submit_read(queue, &p, map_ring(fd, p.sq_entries * sizeof(struct io_uring_sqe), IORING_OFF_SQES), &byte);
+    say("submitted");
+    while (__atomic_load_n((unsigned *)(done + p.cq_off.tail), __ATOMIC_ACQUIRE) == 0)
+        check(syscall(SYS_io_uring_enter, fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP, NULL, 0) == 0,
+              "io_uring_enter");
+    say("%c", byte);
     return 0;
 }

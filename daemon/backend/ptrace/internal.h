@@ -126,7 +126,8 @@ bool process_alive(struct tracer *t);
 bool process_survives(struct tracer *t);
 bool process_may_suspend_filters(void);
 /* Of the process whose /proc/PID is `proc`: the state letter of a thread, 'X' as soon as it has begun to exit and has no
- * memory any more, 0 if it is no more; whether none of that is so; whether it is there. */
+ * memory any more, 'I' if it is one of the kernel's that never runs user code, 0 if it is no more; whether none of that
+ * is so; whether it is there. */
 char process_thread_state(int proc, pid_t tid);
 bool process_thread_lives(int proc, pid_t tid);
 bool process_has_thread(int proc, pid_t tid);

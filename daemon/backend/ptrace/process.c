@@ -19,6 +19,8 @@
 
 #define FLAG_KERNEL_THREAD 0x00200000 /* PF_KTHREAD, include/linux/sched.h; "flags" of proc(5)'s stat */
 #define FLAG_EXITING       0x00000004 /* PF_EXITING */
+#define FLAG_IO_WORKER     0x00000010 /* PF_IO_WORKER, of io_uring */
+#define FLAG_USER_WORKER   0x00004000 /* PF_USER_WORKER since 6.4, of io_uring and vhost */
 #define SUBJECT            "process %d"
 #define LIVING_TRIES       8 /* threads that began to exit while a file was opened through them */
 
@@ -55,14 +57,16 @@ char process_thread_state(int proc, pid_t tid)
     if (!state)
         return 0;
     sscanf(state, "%*c %*d %*d %*d %*d %*d %u", &flags);
-    return flags & FLAG_EXITING && *state != 'Z' ? 'X' : *state;
+    if (flags & FLAG_EXITING && *state != 'Z')
+        return 'X';
+    return flags & (FLAG_IO_WORKER | FLAG_USER_WORKER) ? 'I' : *state;
 }
 
 bool process_thread_lives(int proc, pid_t tid)
 {
     char state = process_thread_state(proc, tid);
 
-    return state != 0 && state != 'Z' && state != 'X';
+    return state != 0 && state != 'Z' && state != 'X' && state != 'I';
 }
 
 bool process_has_thread(int proc, pid_t tid)

@@ -171,7 +171,7 @@ static int rank_of(const struct tracer *t, pid_t tid)
     char path[64], text[256];
     char state = process_thread_state(t->proc, tid);
 
-    if (state == 0 || state == 'Z' || state == 'X')
+    if (state == 0 || state == 'Z' || state == 'X' || state == 'I')
         return 100;
     if (state == 'D')
         return 50;
@@ -493,7 +493,7 @@ static void choose_first(struct tracer *t)
     size_t best = 0;
 
     while (best < t->count && (t->tracees[best].changed || agent_is(t, &t->tracees[best]) ||
-                               !process_has_thread(t->proc, t->tracees[best].tid)))
+                               !process_thread_lives(t->proc, t->tracees[best].tid)))
         best++;
     if (best < t->count && best > 0) {
         struct tracee chosen = t->tracees[best];
