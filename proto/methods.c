@@ -136,7 +136,10 @@ static const struct param_spec create_params[] = {
     {PARAM_RAM, TYPE_SIZE, false, CLI_OPTION, 0, NULL, "1G", "sim: RAM for its frames and page tables"},
     {PARAM_PID, TYPE_COUNT, false, CLI_OPTION, 0, NULL, NULL, "ptrace: the process whose address space it is"},
     {PARAM_COMMAND, TYPE_TEXTS, false, CLI_REST, 0, NULL, NULL,
-     "ptrace: a program to start, with its arguments; it stands at its first instruction until space.resume"},
+     "ptrace: a program to start, with its arguments; it stands at its first instruction until space.resume. Without a "
+     "slash it is searched in the daemon's PATH; a relative path is from the daemon's working directory, from "
+     "aspacectl's "
+     "own with aspacectl"},
     {PARAM_SECCOMP, TYPE_CHOICE, false, CLI_OPTION, 0, seccomp_names, "refuse",
      "ptrace: a process that filters its system calls is refused, or its filter sleeps while we are in it, for which "
      "the "

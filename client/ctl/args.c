@@ -2,9 +2,11 @@
 #include "ctl/args.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/arg_value.h"
 
@@ -381,11 +383,25 @@ static void write_value(struct json_writer *w, const struct param_spec *spec, co
         json_string(w, text);
 }
 
+/* A program named by a relative path is meant from here; the daemon stands elsewhere. */
+static void write_program(struct json_writer *w, const char *word)
+{
+    char here[PATH_MAX];
+    char path[2 * PATH_MAX];
+
+    if (word[0] == '/' || !strchr(word, '/') || !getcwd(here, sizeof(here)) || !arg_is_utf8(here) ||
+        (size_t)snprintf(path, sizeof(path), "%s/%s", here, word) >= sizeof(path))
+        json_string(w, word);
+    else
+        json_string(w, path);
+}
+
 static void write_rest(struct json_writer *w, const struct param_spec *spec, const struct args *args)
 {
     json_name(w, param_names[spec->id]);
     json_begin_array(w);
-    for (int i = 0; i < args->rest_count; i++)
+    write_program(w, args->rest[0]);
+    for (int i = 1; i < args->rest_count; i++)
         json_string(w, args->rest[i]);
     json_end_array(w);
 }

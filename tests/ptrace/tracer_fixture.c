@@ -71,9 +71,9 @@ void victim_end(struct victim *v)
         pid = waitpid(v->pid, &status, WNOHANG);
     if (pid != v->pid)
         fail_msg("the victim did not end: %s", pid < 0 ? strerror(errno) : "it lives");
-    close(v->out);
     if (status != 0)
-        fail_msg("the victim ended with status 0x%x", (unsigned)status);
+        fail_msg("the victim ended with status 0x%x: %s", (unsigned)status, victim_line(v));
+    close(v->out);
 }
 
 void victim_kill(struct victim *v)

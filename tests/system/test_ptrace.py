@@ -3,6 +3,7 @@ what the daemon says can be compared with what the target and the kernel say."""
 import json
 import mmap
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -1035,8 +1036,8 @@ class Stuck(Live):
 
 
 class CommandLine(Live):
-    def ctl(self, *words, status=0):
-        done = subprocess.run([ASPACECTL, "--socket", self.daemon.path, *words], stdin=subprocess.DEVNULL,
+    def ctl(self, *words, status=0, cwd=None):
+        done = subprocess.run([ASPACECTL, "--socket", self.daemon.path, *words], stdin=subprocess.DEVNULL, cwd=cwd,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", timeout=PATIENCE)
         self.assertEqual(done.returncode, status, done)
         return done.stdout + done.stderr
@@ -1064,6 +1065,14 @@ class CommandLine(Live):
 
     def alive(self, name):
         return "error" not in self.peer.ask("space.info", {"space": name})
+
+    def test_a_program_named_by_a_relative_path_is_meant_from_where_aspacectl_runs(self):
+        with tempfile.TemporaryDirectory(prefix="aspace-test-") as folder:
+            program = os.path.join(os.path.realpath(folder), "program")
+            shutil.copy(shutil.which("sleep"), program)
+            out = json.loads(self.ctl("--json", "create", "rel", "--", "./program", "1000", cwd=folder))
+            self.assertEqual(os.readlink("/proc/%d/exe" % out["pid"]), program)
+            self.ctl("destroy", "rel")
 
     def test_a_command_that_is_missing_is_a_usage_error(self):
         self.assertIn("wants a command", self.ctl("create", "x", "--", status=2))

@@ -17,7 +17,7 @@
 
 #define DRIVE_SIGNALS 1000 /* delivered at most before a stop is given up: each is progress of the target's */
 #define SELECT_TRIES  16   /* threads that ended while we chose them */
-#define REAP_MS       20   /* for the ends of killed threads to be reported */
+#define REAP_MS       200  /* for the ends of killed threads to be reported, and for an exec */
 #define RANK_GOOD     1    /* of a thread that is taken again without looking for a better one */
 #define PASSES        1000 /* over the threads of a target that makes new ones all the time; 3 were seen */
 
@@ -87,7 +87,7 @@ static bool was_replaced(const struct tracee *tracee)
     siginfo_t info = {0};
     const int options = WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD;
 
-    return waitid(P_PID, (id_t)tracee->tid, &info, options) == 0 && info.si_pid != 0;
+    return tracee->tid == tracee->process && waitid(P_PID, (id_t)tracee->tid, &info, options) == 0 && info.si_pid != 0;
 }
 
 /* True if nothing is left to do for it. */
@@ -95,10 +95,12 @@ static bool release(struct tracee *tracee)
 {
     if (!tracee->stopped)
         return tracee->reaped;
-    if (tracee->changed && !was_replaced(tracee))
-        registers_set(tracee->tid, &tracee->saved);
-    if (ptrace(PTRACE_DETACH, tracee->tid, NULL, NULL) == 0)
-        return true;
+    if (!was_replaced(tracee)) {
+        if (tracee->changed)
+            registers_set(tracee->tid, &tracee->saved);
+        if (ptrace(PTRACE_DETACH, tracee->tid, NULL, NULL) == 0)
+            return true;
+    }
     tracee->stopped = tracee->changed = false; /* it is being killed: who stops with its id now is not it */
     return false;
 }
@@ -111,6 +113,8 @@ static bool reap(struct tracee *tracee)
 
     if (tid == tracee->tid && WIFSTOPPED(status)) {
         tracee->stopped = true;
+        if (!tracee->changed)
+            thread_save(tracee); /* it stands for the first time */
         return release(tracee);
     }
     if (tid < 0 && tracee->tid != tracee->process) { /* it may have execed: see wait.c */
@@ -266,8 +270,9 @@ enum aspace_error threads_stop_one(struct tracer *t, struct refusal *why)
         if (!tracee)
             return refuse_no_memory(why); /* cannot be: room for one is there from the start */
         struct stop stop = thread_drive(t, tracee);
-        if (stop.kind == STOP_EVENT && is_ours(t, tid) && thread_save(tracee)) {
-            t->last_tid = tid == t->agent ? 0 : tid;
+        /* saved first: also one that is let go at once was woken */
+        if (stop.kind == STOP_EVENT && thread_save(tracee) && is_ours(t, tracee->tid)) {
+            t->last_tid = tid == t->agent ? 0 : tracee->tid;
             return ASPACE_OK;
         }
         if (tid == t->agent && stop.kind == STOP_GONE)
