@@ -14,8 +14,12 @@ function(aspace_layer name)
     target_link_libraries(${name} PRIVATE ${ARG_LIBS})
 endfunction()
 
-include(CheckIPOSupported)
-check_ipo_supported(RESULT aspace_ipo OUTPUT aspace_ipo_output LANGUAGES C)
+option(ASPACE_LTO "Compile layers as one when a release is linked" ON)
+set(aspace_ipo OFF)
+if(ASPACE_LTO)
+    include(CheckIPOSupported)
+    check_ipo_supported(RESULT aspace_ipo OUTPUT aspace_ipo_output LANGUAGES C)
+endif()
 
 # aspace_layer_as_one(NAME): in a release the layer's files are compiled as one, when they are linked. Whatever links the
 # layer takes part.
