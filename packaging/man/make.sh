@@ -1,11 +1,11 @@
 #!/bin/sh
-# make.sh TEMPLATE PROGRAM [VERSION]: the manual page on standard output. What the program's own help says is taken from it, so that
+# make.sh TEMPLATE VERSION PROGRAM...: the manual page on standard output. What the program's own help says is taken from it, so that
 # it is written once: a line @HELP@ of the template becomes `PROGRAM --help`, @VERBS@ a subsection for each verb of
-# `PROGRAM help`.
+# `PROGRAM help`. PROGRAM may have an emulator before it.
 set -eu
 template=$1
-program=$2
-version=$3
+version=$2
+shift 2
 
 # As it stands, whatever is in it.
 verbatim() {
@@ -15,18 +15,18 @@ verbatim() {
 }
 
 verbs() {
-    "$program" help | awk '/^Verbs/ { inside = 1; next } inside && !NF { exit } inside { print $1 }'
+    "$@" help | awk '/^Verbs/ { inside = 1; next } inside && !NF { exit } inside { print $1 }'
 }
 
 while IFS= read -r line; do
     case $line in
     @HELP@)
-        "$program" --help | verbatim
+        "$@" --help | verbatim
         ;;
     @VERBS@)
-        for verb in $(verbs); do
+        for verb in $(verbs "$@"); do
             printf '.SS %s\n' "$verb"
-            "$program" help "$verb" | verbatim
+            "$@" help "$verb" | verbatim
         done
         ;;
     *)
