@@ -29,7 +29,7 @@ int victim_registers(const char *argument)
 
 /* ---- A storm of real-time signals: all must come, in order ---- */
 
-static volatile sig_atomic_t expected;
+static _Atomic int expected; /* one handler may come in the midst of another */
 static volatile sig_atomic_t out_of_order;
 
 static void on_storm(int number, siginfo_t *info, void *context)
