@@ -207,13 +207,14 @@ static double bound(const struct daemon_times *d)
 
 static void print_daemon_table(const struct result *r, size_t count)
 {
-    printf("\nrequests to the daemon, one at a time; bound: 1.3 floor cycles and a ping\n\n");
-    printf("%-18s %11s %6s %6s %6s %6s %6s %6s %8s\n", "processors", "floor cycle", "ping", "find", "edit", "bound",
-           "ratio", "agent", "of 256");
+    printf("\nrequests to the daemon, one at a time; bound: 1.3 floor cycles and a ping;\n"
+           "least: a floor cycle by an injector behind a bare socket\n\n");
+    printf("%-18s %11s %6s %6s %6s %6s %6s %6s %6s %6s %8s\n", "processors", "floor cycle", "ping", "find", "edit",
+           "bound", "ratio", "least", "ratio", "agent", "of 256");
     for (size_t i = 0; i < count; i++, r++)
-        printf("%-18s %11.1f %6.1f %6.1f %6.1f %6.1f %6.2f %6.1f %8.2f\n", r->place, r->daemon.floor.cycle,
+        printf("%-18s %11.1f %6.1f %6.1f %6.1f %6.1f %6.2f %6.1f %6.2f %6.1f %8.2f\n", r->place, r->daemon.floor.cycle,
                r->daemon.ping, r->daemon.find, r->daemon.edit, bound(&r->daemon), r->daemon.edit / bound(&r->daemon),
-               r->daemon.agent, r->daemon.apply);
+               r->daemon.served, r->daemon.edit / r->daemon.served, r->daemon.agent, r->daemon.apply);
 }
 
 static void print_json(const struct result *r, size_t count, bool daemon)
@@ -226,10 +227,11 @@ static void print_json(const struct result *r, size_t count, bool daemon)
                i ? "," : "", r->place, r->floor.call, r->call, r->floor.cycle, r->cycle, r->all_cycle, r->batch_call,
                r->stop_one, r->stop_all, r->agent, r->stop_agent);
         if (daemon)
-            printf(",\"daemon\":{\"floor_cycle\":%.2f,\"ping\":%.2f,\"find\":%.2f,\"edit\":%.2f,\"agent_edit\":%.2f,"
+            printf(",\"daemon\":{\"floor_cycle\":%.2f,\"least\":%.2f,\"ping\":%.2f,\"find\":%.2f,\"edit\":%.2f,\"agent_"
+                   "edit\":%.2f,"
                    "\"apply_edit\":%.3f}",
-                   r->daemon.floor.cycle, r->daemon.ping, r->daemon.find, r->daemon.edit, r->daemon.agent,
-                   r->daemon.apply);
+                   r->daemon.floor.cycle, r->daemon.served, r->daemon.ping, r->daemon.find, r->daemon.edit,
+                   r->daemon.agent, r->daemon.apply);
         printf("}");
     }
     printf("]}\n");

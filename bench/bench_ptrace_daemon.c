@@ -98,6 +98,22 @@ static double measure(struct served *s, const char *const requests[2])
     return median_us(times, CYCLES);
 }
 
+/* The least that a request can be. */
+static double measure_served(pid_t target, const char *const requests[2])
+{
+    int ends[2];
+
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "socketpair");
+    pid_t injector = start_injector(ends[1], target);
+    must(injector > 0, "fork");
+    double took = measure(&(struct served){.fd = ends[0]}, requests);
+    kill(injector, SIGKILL);
+    waitpid(injector, NULL, 0);
+    close(ends[0]);
+    close(ends[1]);
+    return took;
+}
+
 static void create(struct served *s, const char *name, pid_t pid, bool agent)
 {
     char text[200];
@@ -169,6 +185,7 @@ void measure_daemon(const char *program, int ours, int theirs, struct daemon_tim
 
     pin(0, ours);
     measure_floor(pid, &ret->floor);
+    ret->served = measure_served(pid, finds);
     start(&s, program, ours);
     create(&s, "plain", pid, false);
     ret->ping = measure(&s, pings);

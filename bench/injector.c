@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -98,6 +99,37 @@ static void floor_detach(pid_t pid, const struct user_regs_struct *saved)
     must(ptrace(PTRACE_DETACH, pid, NULL, NULL) == 0, "DETACH");
 }
 
+static void floor_cycle(pid_t pid, uint64_t entry)
+{
+    struct user_regs_struct saved;
+
+    floor_attach(pid, &saved);
+    floor_call(pid, &saved, entry);
+    floor_detach(pid, &saved);
+}
+
+pid_t start_injector(int fd, pid_t target)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    char message[4096];
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    uint64_t entry = find_call();
+    int loop = epoll_create1(EPOLL_CLOEXEC);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    must(epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
+    for (;;) {
+        must(epoll_wait(loop, &event, 1, -1) == 1, "epoll_wait");
+        ssize_t got = read(fd, message, sizeof(message));
+        if (got <= 0)
+            _exit(0);
+        floor_cycle(target, entry);
+        must(write(fd, message, (size_t)got) == got, "write");
+    }
+}
+
 /* ---- Measuring: the median of many ---- */
 
 static int compare(const void *a, const void *b)
@@ -120,9 +152,7 @@ void measure_floor(pid_t pid, struct floor_times *ret)
 
     for (int i = 0; i < CYCLES; i++) {
         uint64_t began = clock_ns();
-        floor_attach(pid, &saved);
-        floor_call(pid, &saved, entry);
-        floor_detach(pid, &saved);
+        floor_cycle(pid, entry);
         cycles[i] = clock_ns() - began;
         usleep(200);
     }

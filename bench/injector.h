@@ -23,6 +23,9 @@ void pin(pid_t pid, int processor);
 /* A process that sleeps until it is killed. */
 pid_t start_sleeper(int processor);
 
+/* An injector behind a socket and nothing else: for each message that comes from fd one call, then the message back. */
+pid_t start_injector(int fd, pid_t target);
+
 void measure_floor(pid_t pid, struct floor_times *ret);
 
 /* Sorts them. */
