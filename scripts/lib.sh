@@ -10,13 +10,18 @@ die() {
     exit 1
 }
 
-# have_package NAME: is it there? A tool of that name on the PATH is as good as its package.
+# have_package NAME: is it there, for this machine's architecture or that of NAME:ARCHITECTURE? A tool of that name on
+# the PATH is as good as its package.
 have_package() {
     case $1 in
     lib* | build-essential) ;;
     *) command -v "$1" >/dev/null 2>&1 && return 0 ;;
     esac
-    dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'
+    case $1 in
+    *:*) wanted=${1#*:} ;;
+    *) wanted=$(dpkg --print-architecture) ;;
+    esac
+    dpkg-query -W -f '${Status} ${Architecture}\n' "$1" 2>/dev/null | grep -q " ok installed \($wanted\|all\)\$"
 }
 
 # need_packages NAME...: installs those that are missing, and touches nothing when none is.
