@@ -148,7 +148,8 @@ static enum aspace_error read_page(struct call *call, struct map_request *reques
         call_refuse_param(call, ASPACE_INVALID_PARAM, multiples[i],
                           "%s 0x%" PRIx64 " is not a multiple of the page size 0x%" PRIx64, param_names[multiples[i]],
                           value, page);
-        call->why.hint = "page=auto takes large pages where they fit, and smaller ones at the ends";
+        if (page > ASPACE_PAGE_SIZE)
+            call->why.hint = "page=auto takes large pages where they fit, and smaller ones at the ends";
         return call->why.code;
     }
     return ASPACE_OK;

@@ -129,8 +129,15 @@ class LargePages(Architectures):
                              ("pa", {"start": M2, "size": M2, "backing": "linear", "pa": PAGE})):
             error = self.refused_unchanged(INVALID_PARAM, "area.map", flags="rw-", page="2M", **named)
             self.assertEqual(error["data"]["param"], param)
+            self.assertIn("page=auto", error["data"]["hint"])
             self.on("area.map", flags="rw-", page="auto", **named)
             self.on("space.clear")
+
+    def test_large_pages_are_no_advice_for_what_is_no_multiple_of_4_kib(self):
+        self.create()
+        for named in ({"size": PAGE + 1}, {"start": 1, "size": PAGE}, {"size": 5, "page": "auto"}):
+            error = self.refused_unchanged(INVALID_PARAM, "area.map", flags="rw-", **named)
+            self.assertNotIn("hint", error["data"])
 
     def test_an_eager_large_page_without_room_is_refused_and_auto_is_not(self):
         self.create(ram="4M")
