@@ -13,19 +13,19 @@ _Static_assert(PARAM_COUNT <= 64, "struct params has a bit for each");
 
 /* ---- Saying what is wrong ---- */
 
-/* The text of a token as it was written, on one line, ASCII, and not too long. */
+/* The text of a token as it was written, on one line, ASCII, and not too long: what is cut ends in three dots. */
 static const char *quote(const struct json_doc *doc, uint32_t token, char buffer[QUOTE_MAX])
 {
     const struct json_token *t = &doc->tokens[token];
     bool quoted = t->type == JSON_STRING;
     const char *text = doc->text + t->start - quoted;
     size_t size = t->end - t->start + 2u * quoted;
-    bool cut = size > QUOTE_MAX - 4;
+    const char *end = size < QUOTE_MAX ? "" : quoted ? "...\"" : "...";
 
-    size = cut ? QUOTE_MAX - 4 : size;
+    size = *end ? QUOTE_MAX - 1 - strlen(end) : size;
     for (size_t i = 0; i < size; i++)
         buffer[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : text[i] == '\n' || text[i] == '\t' ? ' ' : '?';
-    memcpy(buffer + size, cut ? "..." : "", cut ? 4 : 1);
+    strcpy(buffer + size, end);
     return buffer;
 }
 

@@ -269,7 +269,7 @@ static void offending_values_are_shown_short_and_printable(void **state)
     (void)state;
     memset(json + 6, 'y', 2000);
     strcpy(json + 2006, "\"]");
-    refused(METHOD_AREA_FIND, json, "addr", "yyy... is not an address");
+    refused(METHOD_AREA_FIND, json, "addr", "yyy...\" is not an address");
     refused(METHOD_AREA_FIND, "[\"s\",\"\xe2\x80\xae\x7f\"]", "addr", "\"????\"");
     refused(METHOD_AREA_FIND, "[\"s\",[\n1]]", "addr", "[ 1]");
 }
