@@ -78,7 +78,7 @@ static void print_scalar(const cJSON *value)
     char size[SIZE_TEXT_MAX];
 
     if (cJSON_IsNumber(value))
-        printf("%.15g", value->valuedouble);
+        printf("%.17g", value->valuedouble); /* whole numbers, up to 2^53 */
     else if (cJSON_IsBool(value))
         fputs(cJSON_IsTrue(value) ? "yes" : "no", stdout);
     else if (cJSON_IsString(value) && value->string && is_size(value->string))

@@ -135,6 +135,11 @@ class Verbs(CtlCase):
         self.assertIn("connections", self.good("stats"))
         self.assertIn("space.create", self.good("discover"))
 
+    def test_large_counts_are_printed_to_the_last_digit(self):
+        limits = self.peer.call("daemon.info")["limits"]
+        self.assertEqual(limits["max_user_areas"], 2 ** 52)
+        self.assertRegex(self.good("daemon"), r"(?m)^ +max_user_areas +%d$" % 2 ** 52)
+
     def test_walk_shows_every_level(self):
         self.create()
         self.on("area.map", start=0x10000, size=4096, flags="rw-", backing="eager")
