@@ -106,10 +106,8 @@ class Documents(harness.DaemonCase):
         self.assertEqual(rows(page("README.md").split("## The verbs")[1].split("Exit status")[0]), listed)
 
     def code(self, text):
-        """What a README shows as code: fenced blocks and `spans`."""
-        blocks = re.findall(r"(?ms)^```[^\n]*\n(.*?)^```", text)
-        spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"(?ms)^```.*?^```", "", text))
-        return blocks + spans
+        """What a README shows as code: indented lines and `spans`."""
+        return re.findall(r"(?m)^    (.+)$", text) + re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
 
     def test_every_file_that_a_page_links_to_is_there(self):
         pages = ["README.md"] + ["docs/" + name for name in sorted(os.listdir(os.path.join(harness.SOURCE_DIR, "docs")))
