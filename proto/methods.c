@@ -15,7 +15,7 @@ METHOD_MAP(X)
 
 #define PARAM_OF_SPACE                                                                                                 \
     {                                                                                                                  \
-        PARAM_SPACE, TYPE_NAME, true, CLI_POSITIONAL, 1, NULL, NULL, "the space's name"                                \
+        PARAM_SPACE, TYPE_NAME, true, CLI_POSITIONAL, 1, NULL, NULL, "the space's name", .word = "NAME"                \
     }
 #define PARAM_GENERATION                                                                                               \
     {                                                                                                                  \
@@ -501,7 +501,7 @@ const struct notification notifications[] = {
 
 static const struct param_spec clone_params[] = {
     PARAM_OF_SPACE,
-    {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 2, NULL, NULL, "the new space's name"},
+    {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 2, NULL, NULL, "the new space's name", .word = "NEW"},
     {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "a text of yours to keep with it"},
 };
 static const enum aspace_error clone_errors[] = {ASPACE_ALREADY_EXISTS, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY,
@@ -511,12 +511,13 @@ static const enum aspace_error clone_errors[] = {ASPACE_ALREADY_EXISTS, ASPACE_N
 
 static const struct param_spec snapshot_params[] = {
     PARAM_OF_SPACE,
-    {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 2, NULL, NULL, "the snapshot's name, one of its space's own"},
+    {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 2, NULL, NULL, "the snapshot's name, one of its space's own",
+     .word = "SNAPSHOT"},
     PARAM_GENERATION,
 };
 static const struct param_spec drop_params[] = {
     PARAM_OF_SPACE,
-    {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 2, NULL, NULL, "the snapshot's name"},
+    {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 2, NULL, NULL, "the snapshot's name", .word = "SNAPSHOT"},
 };
 static const struct field_spec snapshot_fields[] = {FIELD_OF_GENERATION};
 static const enum aspace_error snapshot_errors[] = {

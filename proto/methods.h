@@ -173,6 +173,7 @@ struct param_spec {
     const char *fallback;       /* the default as shown to people and in rpc.discover; NULL if there is none */
     const char *doc;            /* one line */
     enum param_id unless;       /* a required one may be missing when this one is there, and must be; 0 is none */
+    const char *word;           /* what it is called on the command line; NULL: its name in capitals */
 };
 
 /* What a member of a result is. */
@@ -331,9 +332,6 @@ enum aspace_error params_texts(const struct params *p, enum param_id id, struct 
 
 /* Writes the OpenRPC 1.3 document (the result of rpc.discover). */
 void methods_write_openrpc(struct json_writer *w);
-
-/* The methods' reference as Markdown (docs/methods.md), into a growing buffer; w->failed if there is no memory. */
-void methods_write_page(struct json_writer *w);
 
 /* Flags as text, "rw-,kernel", into `buffer` of at least FLAGS_TEXT_MAX bytes; returns buffer. */
 #define FLAGS_TEXT_MAX 48

@@ -21,18 +21,11 @@ const size_t extra_count = sizeof(extras) / sizeof(extras[0]);
 
 /* ---- Names ---- */
 
-static const char *named(const struct param_spec *spec)
-{
-    return spec->id == PARAM_SPACE ? "name" : param_names[spec->id];
-}
-
 const char *args_placeholder(const struct param_spec *spec, char *buffer)
 {
-    size_t i = 0;
-
-    for (const char *c = named(spec); *c && i < PARAM_TEXT_MAX - 1; c++)
-        buffer[i++] = (char)toupper((unsigned char)*c);
-    buffer[i] = '\0';
+    snprintf(buffer, PARAM_TEXT_MAX, "%s", spec->word ? spec->word : param_names[spec->id]);
+    for (char *c = buffer; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
     return buffer;
 }
 
@@ -100,6 +93,13 @@ static bool fail(struct args *args, const char *format, ...)
     vsnprintf(args->problem, sizeof(args->problem), format, list);
     va_end(list);
     return false;
+}
+
+static void add_problem(struct args *args, const char *more)
+{
+    size_t used = strlen(args->problem);
+
+    snprintf(args->problem + used, sizeof(args->problem) - used, "%s", more);
 }
 
 static bool set_value(struct args *args, const struct param_spec *spec, const char *label, const char *text)
@@ -262,7 +262,11 @@ static bool set_positional(struct args *args, size_t at, const char *word, bool 
         return fail(args, "%s has no option %.80s", args->method->verb, word);
     if (all[at]->cli == CLI_PLACE && strcmp(word, "any") == 0)
         return true;
-    return set_value(args, all[at], args_placeholder(all[at], label), word);
+    if (set_value(args, all[at], args_placeholder(all[at], label), word))
+        return true;
+    if (count < args_positionals(args->method, all))
+        add_problem(args, "; with --tag there is no START and SIZE");
+    return false;
 }
 
 /* ---- The whole ---- */

@@ -120,31 +120,75 @@ static void add_param(struct line *line, const struct param_spec *spec)
         add_word(line, "[%s]", text);
 }
 
-static bool is_option(const struct param_spec *spec)
+/* All that is no positional; what takes every word after -- stands last. */
+static size_t options_of(const struct method *method, const struct param_spec **ret)
 {
-    return spec->cli == CLI_OPTION || spec->cli == CLI_CHOICE_FLAG || spec->cli == CLI_REST;
+    const struct param_spec *rest = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < method->param_count; i++) {
+        const struct param_spec *spec = &method->params[i];
+
+        if (spec->cli == CLI_REST)
+            rest = spec;
+        else if (spec->cli == CLI_OPTION || spec->cli == CLI_CHOICE_FLAG)
+            ret[count++] = spec;
+    }
+    if (rest)
+        ret[count++] = rest;
+    return count;
 }
 
-void help_usage(const struct method *method, FILE *file)
+/* The option that stands in the place of some positionals: --tag instead of START SIZE. NULL: there is none. */
+static const struct param_spec *alternative_of(const struct method *method)
 {
-    const struct param_spec *positionals[PARAM_COUNT];
-    size_t count = args_positionals(method, positionals);
+    enum param_id unless = 0;
+
+    for (size_t i = 0; i < method->param_count; i++)
+        unless = method->params[i].unless ? method->params[i].unless : unless;
+    for (size_t i = 0; unless && i < method->param_count; i++) {
+        if (method->params[i].id == unless)
+            return &method->params[i];
+    }
+    return NULL;
+}
+
+static void add_positionals(struct line *line, const struct method *method)
+{
+    const struct param_spec *all[PARAM_COUNT];
+    size_t count = args_positionals(method, all);
+    char text[200];
+
+    for (size_t i = 0; i < count; i++) {
+        if (all[i]->unless && !all[i - 1]->unless) /* the first is the space */
+            add_word(line, "{");
+        add_param(line, all[i]);
+        if (all[i]->unless && (i + 1 == count || !all[i + 1]->unless)) {
+            param_usage(alternative_of(method), text, sizeof(text));
+            add_word(line, "| %s }", text);
+        }
+    }
+}
+
+void help_usage(const struct method *method, const char *lead, FILE *file)
+{
+    const struct param_spec *options[PARAM_COUNT];
+    size_t count = options_of(method, options);
     struct line line = {file, 0, 0};
     char text[80];
 
-    line.used = fprintf(file, "usage: aspacectl %s", method->verb);
+    line.used = fprintf(file, "%saspacectl %s", lead, method->verb);
     line.indent = line.used;
-    for (size_t i = 0; i < count; i++)
-        add_param(&line, positionals[i]);
+    add_positionals(&line, method);
     for (size_t i = 0; i < extra_count; i++) {
         if (extras[i].method != method->id)
             continue;
         extra_usage(&extras[i], text, sizeof(text));
         add_word(&line, "[%s]", text);
     }
-    for (size_t i = 0; i < method->param_count; i++) {
-        if (is_option(&method->params[i]))
-            add_param(&line, &method->params[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (options[i] != alternative_of(method))
+            add_param(&line, options[i]);
     }
     fputc('\n', file);
 }
@@ -161,7 +205,7 @@ static void print_entry(const char *label, const char *text)
 
 static void print_param(const struct param_spec *spec)
 {
-    const char *fallback = spec->cli == CLI_OPTION ? spec->fallback : NULL;
+    const char *fallback = spec->cli == CLI_OPTION && spec->type != TYPE_BOOL ? spec->fallback : NULL;
     char label[200];
     char text[300];
 
@@ -173,28 +217,27 @@ static void print_param(const struct param_spec *spec)
 
 static void print_params(const struct method *method)
 {
-    const struct param_spec *positionals[PARAM_COUNT];
-    size_t count = args_positionals(method, positionals);
+    const struct param_spec *all[PARAM_COUNT];
+    size_t count = args_positionals(method, all);
     char label[80];
 
     for (size_t i = 0; i < count; i++)
-        print_param(positionals[i]);
+        print_param(all[i]);
     for (size_t i = 0; i < extra_count; i++) {
         if (extras[i].method != method->id)
             continue;
         extra_usage(&extras[i], label, sizeof(label));
         print_entry(label, extras[i].doc);
     }
-    for (size_t i = 0; i < method->param_count; i++) {
-        if (is_option(&method->params[i]))
-            print_param(&method->params[i]);
-    }
+    count = options_of(method, all);
+    for (size_t i = 0; i < count; i++)
+        print_param(all[i]);
 }
 
 static void print_method(const struct method *method)
 {
     printf("%s\n\n", method->summary);
-    help_usage(method, stdout);
+    help_usage(method, "usage: ", stdout);
     if (method->param_count) {
         putchar('\n');
         print_params(method);

@@ -6,8 +6,8 @@
 
 #include "proto/methods.h"
 
-/* "usage: aspacectl map NAME START|any SIZE FLAGS [--replace] …", on as many lines as it takes. */
-void help_usage(const struct method *method, FILE *file);
+/* `lead`, then "aspacectl map NAME START|any SIZE FLAGS [--replace] …", on as many lines as it takes. */
+void help_usage(const struct method *method, const char *lead, FILE *file);
 
 /* All verbs. */
 void help_overview(FILE *file);

@@ -138,7 +138,7 @@ int run_method(struct session *s, const struct method *method, char **words, int
 
     if (!args_read(method, words, count, &args)) {
         complain("%s", args.problem);
-        help_usage(method, stderr);
+        help_usage(method, "usage: ", stderr);
         return STATUS_USAGE;
     }
     if (s->json && args.extra[EXTRA_OPENMETRICS])

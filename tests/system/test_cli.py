@@ -760,6 +760,18 @@ class Help(CtlCase):
         self.assertIn("--left", shown)
         self.assertIn("--right", shown)
 
+    def usage(self, verb):
+        return re.sub(r"\s+", " ", self.good("help", verb).split("usage: ")[1].split("\n\n")[0])
+
+    def test_the_usage_line_names_each_word_apart_and_what_may_stand_for_it(self):
+        self.assertEqual(self.usage("clone"), "aspacectl clone NAME NEW [--tag TEXT]")
+        self.assertEqual(self.usage("drop"), "aspacectl drop NAME SNAPSHOT")
+        self.assertTrue(self.usage("unmap").startswith("aspacectl unmap NAME { START SIZE | --tag TEXT } ["))
+        self.assertTrue(self.usage("protect").startswith("aspacectl protect NAME { START SIZE | --tag TEXT } FLAGS ["))
+
+    def test_a_command_after_two_dashes_ends_the_usage_line(self):
+        self.assertTrue(self.usage("create").endswith("[-- COMMAND...]"), self.usage("create"))
+
     def test_version_is_the_daemons(self):
         version = self.call("daemon.info")["version"]
         self.assertIn(version, self.good("--version"))

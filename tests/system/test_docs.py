@@ -34,6 +34,11 @@ class Documents(harness.DaemonCase):
         self.assertEqual(self.verbs.get("area.map"), "map")
         self.assertEqual(len(set(self.verbs.values())), len(self.verbs))
 
+    def test_the_page_of_methods_is_what_the_table_makes_now(self):
+        made = subprocess.run([os.environ["METHODS_PAGE"]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              timeout=PATIENCE, encoding="utf-8", check=True)
+        self.assertEqual(made.stdout, page("docs", "methods.md"), "docs/methods.md is old: bin/methods_page > docs/methods.md")
+
     def test_the_page_of_methods_has_every_method_with_every_param_and_verb(self):
         text = page("docs", "methods.md")
         for method in self.methods:

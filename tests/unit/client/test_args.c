@@ -182,6 +182,13 @@ static void test_a_value_of_the_wrong_shape_is_refused_with_an_example(void **st
     check_problem("map s any 4K rw- --tag \xc3", "UTF-8");
 }
 
+static void test_a_range_beside_a_tag_is_said_to_be_one_too_many(void **state)
+{
+    (void)state;
+    check_problem("protect s 0x1000 4K --tag x r--", "with --tag there is no START and SIZE");
+    check_problem("protect s 0x1000 4K rw", "rw");
+}
+
 /* Every verb of the table can be written: its positionals have distinct places, its names are not taken by extras. */
 static void test_every_verb_of_the_table_can_be_written(void **state)
 {
@@ -212,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_a_missing_word_is_named),
         cmocka_unit_test(test_too_much_is_refused),
         cmocka_unit_test(test_unknown_options_are_named),
+        cmocka_unit_test(test_a_range_beside_a_tag_is_said_to_be_one_too_many),
         cmocka_unit_test(test_a_value_of_the_wrong_shape_is_refused_with_an_example),
         cmocka_unit_test(test_every_verb_of_the_table_can_be_written),
     };

@@ -196,25 +196,7 @@ static void every_param_name_is_used(void **state)
     }
 }
 
-/* ---- Pages ---- */
-
-static void the_page_of_methods_is_current(void **state)
-{
-    static char page[1 << 17];
-    struct json_writer w = {0};
-    FILE *file = fopen(METHODS_PAGE, "rb");
-    size_t size;
-
-    (void)state;
-    assert_non_null(file);
-    size = fread(page, 1, sizeof(page), file);
-    fclose(file);
-    methods_write_page(&w);
-    assert_false(w.failed);
-    if (size != w.size || memcmp(page, w.data, size) != 0)
-        fail_msg("docs/methods.md is old: bin/methods_page > docs/methods.md");
-    json_writer_free(&w);
-}
+/* ---- The document ---- */
 
 static void the_openrpc_document_is_json_without_duplicates_and_has_every_method(void **state)
 {
@@ -276,7 +258,6 @@ int main(void)
         cmocka_unit_test(fields_have_names_and_docs),
         cmocka_unit_test(an_injected_error_is_one_of_the_protocols_own_by_its_name),
         cmocka_unit_test(every_param_name_is_used),
-        cmocka_unit_test(the_page_of_methods_is_current),
         cmocka_unit_test(the_openrpc_document_is_json_without_duplicates_and_has_every_method),
     };
 
