@@ -14,8 +14,8 @@
 #define READ_CHUNK 65536
 /* An empty buffer of replies larger than this is given back. */
 #define REPLIES_KEEP (256 * 1024)
-/* Descriptors that no connection gets. */
-#define DESCRIPTORS_KEPT 16
+/* Descriptors that no connection gets, but to be refused; those for the work it has no longer than its refusal. */
+#define DESCRIPTORS_KEPT (16 + DESCRIPTORS_FOR_WORK)
 /* How long a connection that we end waits for its peer to take the last reply and close. */
 #define LINGER_MS 2000
 /* How often a connection that is not read from is looked at. */
@@ -106,6 +106,10 @@ static void end(struct connection *c)
     if (c->ending || c->closing)
         return;
     c->ending = true;
+    if (c->abrupt) {
+        connection_close(c);
+        return;
+    }
     uv_timer_start(&c->linger, on_linger, LINGER_MS, 0);
     if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->pipe, on_shutdown))
         connection_close(c);
@@ -518,8 +522,10 @@ static bool is_crowded(struct connection *c)
     struct net *net = c->net;
     bool before = net->crowded;
     uv_os_fd_t fd;
+    uint64_t used = uv_fileno((uv_handle_t *)&c->pipe, &fd) ? UINT64_MAX - DESCRIPTORS_KEPT : (uint64_t)fd;
 
-    net->crowded = uv_fileno((uv_handle_t *)&c->pipe, &fd) || (uint64_t)fd + DESCRIPTORS_KEPT >= net->descriptors;
+    net->crowded = used + DESCRIPTORS_KEPT >= net->descriptors;
+    c->abrupt = used + DESCRIPTORS_FOR_WORK >= net->descriptors;
     if (net->crowded && !before)
         log_line(LOG_WARNING,
                  "the limit of %llu descriptors is nearly reached: new connections are refused until others close "

@@ -24,6 +24,7 @@ struct connection {
     bool writing;
     bool reading;
     bool finishing; /* no more requests: flush, then close */
+    bool abrupt;    /* closed at its end without waiting for the peer */
     bool discard;   /* finishing with bytes of the peer's still to come: they are dropped */
     size_t dropped; /* so many by now */
     bool closing;

@@ -460,11 +460,11 @@ class Systemd(FolderCase):
 
 
 class Scarcity(FolderCase):
-    def test_at_the_limit_of_descriptors_it_says_so_refuses_and_recovers(self):
+    def start_with_few_descriptors(self, few):
+        """Some more than it has open when one is connected. The limit and the process."""
         with Daemon(path=self.path("s")) as daemon, Peer(daemon.path) as peer:
             peer.call("daemon.ping")
-            open_now = len(os.listdir("/proc/%d/fd" % daemon.process.pid))
-        limit = open_now + 16 + 8
+            limit = len(os.listdir("/proc/%d/fd" % daemon.process.pid)) + few
         errors = open(self.path("err"), "w+b")
         self.addCleanup(errors.close)
         process = subprocess.Popen(["sh", "-c", "ulimit -n %d; exec \"$@\"" % limit, "sh", ASPACED, "--socket",
@@ -472,6 +472,30 @@ class Scarcity(FolderCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         self.eventually(lambda: os.path.exists(self.path("t")) and os.path.getsize(self.path("err")), "it listens")
+        return limit, process
+
+    @harness.live
+    def test_spaces_leave_the_descriptors_that_their_work_needs(self):
+        limit, process = self.start_with_few_descriptors(40)
+        target = subprocess.Popen(["sleep", "1000"])
+        self.addCleanup(target.wait)
+        self.addCleanup(target.kill)
+        with Peer(self.path("t")) as peer:
+            made = 0
+            with self.assertRaises(Refused) as caught:
+                for made in range(40):
+                    peer.call("space.create", name="s%d" % made, pid=target.pid)
+            self.assertError(caught.exception.error, harness.BUSY)
+            self.assertIn("descriptors", caught.exception.message)
+            self.assertGreater(made, 0)
+            self.assertLessEqual(len(os.listdir("/proc/%d/fd" % process.pid)), limit - 16)
+            peer.call("space.apply", space="s0", ops=[{"method": "area.map", "params": {"size": PAGE, "flags": "rw-"}},
+                                                      {"method": "area.map", "params": {"size": PAGE, "flags": "r--"}}])
+            peer.call("space.destroy", space="s0")
+            peer.call("space.create", name="again", pid=target.pid)
+
+    def test_at_the_limit_of_descriptors_it_says_so_refuses_and_recovers(self):
+        limit, process = self.start_with_few_descriptors(40)
         first = Peer(self.path("t"))
         self.addCleanup(first.close)
         first.call("space.create", name="s")
@@ -487,7 +511,11 @@ class Scarcity(FolderCase):
         self.assertGreater(refused, 0)
         self.assertLess(refused, 14)
         first.call("area.map", space="s", size=hex(PAGE), flags="rw-")
-        for other in peers:
+        crowd = [Peer(self.path("t")) for _ in range(100)] # who do not close
+        for other in crowd:
+            self.assertError(other.reply()["error"], harness.BUSY)
+        self.assertLessEqual(len(os.listdir("/proc/%d/fd" % process.pid)), limit - 8) # those closed at once are for the work
+        for other in peers + crowd:
             other.close()
 
         def served_again():

@@ -113,6 +113,9 @@ bool tracer_seize(const struct tracer *t, pid_t tid);
 /* ---- process.c: what /proc and the kernel say about the target ---- */
 
 enum aspace_error process_bind(struct tracer *t, struct refusal *why);
+
+/* Whether enough are left for this target's and for the work of all: BUSY. */
+enum aspace_error process_check_descriptors(const struct tracer *t, struct refusal *why);
 /* Opens what depends on the image. */
 void process_bind_image(struct tracer *t);
 void process_unbind(struct tracer *t);

@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "ptrace/internal.h"
 
 #define FLAG_KERNEL_THREAD 0x00200000 /* PF_KTHREAD, include/linux/sched.h; "flags" of proc(5)'s stat */
@@ -22,6 +24,7 @@
 #define FLAG_IO_WORKER     0x00000010 /* PF_IO_WORKER, of io_uring */
 #define FLAG_USER_WORKER   0x00004000 /* PF_USER_WORKER since 6.4, of io_uring and vhost */
 #define SUBJECT            "process %d"
+#define OWN_DESCRIPTORS    6 /* that a target takes: pidfd, proc, tasks, memory, agent_life, and its maps */
 #define LIVING_TRIES       8 /* threads that began to exit while a file was opened through them */
 
 /* The whole of a small file below the target's /proc/PID, or of an absolute path, as a string; false if there is none. */
@@ -337,6 +340,20 @@ enum aspace_error process_bind(struct tracer *t, struct refusal *why)
         return refuse_pid(t->pid, why);
     }
     return ASPACE_OK;
+}
+
+/* They are given lowest first, so that a new one tells how many there are. */
+enum aspace_error process_check_descriptors(const struct tracer *t, struct refusal *why)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+        (rlim_t)t->pidfd + OWN_DESCRIPTORS + DESCRIPTORS_FOR_WORK < limit.rlim_cur)
+        return ASPACE_OK;
+    refuse(why, ASPACE_BUSY, "the daemon has too few descriptors left for process %d: its limit is %llu", (int)t->pid,
+           (unsigned long long)limit.rlim_cur);
+    why->hint = "destroy spaces or close connections, or raise its ulimit -n (LimitNOFILE=)";
+    return why->code;
 }
 
 void process_bind_image(struct tracer *t)

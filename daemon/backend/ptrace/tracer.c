@@ -42,7 +42,7 @@ static enum aspace_error open_target(struct tracer *t, const struct tracer_optio
         return why->code;
     if (options->command ? spawn_target(t, options, why) : process_bind(t, why))
         return why->code;
-    if (process_authorise(t, why))
+    if (process_check_descriptors(t, why) || process_authorise(t, why))
         return why->code;
     process_bind_image(t);
     trampoline_new_session(t);
