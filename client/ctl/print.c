@@ -27,24 +27,35 @@ char *area_text(const cJSON *area, char *buffer)
     const char *tag = json_text(area, "tag");
     const char *path = json_text(area, "path");
     char backing[BACKING_TEXT_MAX];
-
-    snprintf(buffer, AREA_TEXT_MAX, "%.20s-%.20s %.40s %s%s%.60s%s%.200s", json_text(area, "start"),
-             json_text(area, "end"), json_text(area, "flags"), backing_text(area, backing), *tag ? " " : "", tag,
-             *path ? " " : "", path);
-    return buffer;
-}
-
-/* The member is an Area: as text that is safe to print. */
-static const char *member_area(const cJSON *result, const char *name, char *buffer)
-{
     char text[AREA_TEXT_MAX];
     char *clean;
 
-    area_text(cJSON_GetObjectItemCaseSensitive(result, name), text);
+    snprintf(text, sizeof(text), "%.20s-%.20s %.40s %s%s%.60s%s%.200s", json_text(area, "start"),
+             json_text(area, "end"), json_text(area, "flags"), backing_text(area, backing), *tag ? " " : "", tag,
+             *path ? " " : "", path);
     clean = clean_text(text, strlen(text));
     snprintf(buffer, AREA_TEXT_MAX, "%s", clean ? clean : "");
     free(clean);
     return buffer;
+}
+
+static const char *member_area(const cJSON *result, const char *name, char *buffer)
+{
+    return area_text(cJSON_GetObjectItemCaseSensitive(result, name), buffer);
+}
+
+void print_change(const cJSON *event)
+{
+    const char *between = "  ";
+    char text[AREA_TEXT_MAX];
+
+    if (json_has(event, "before")) {
+        printf("%s%s", between, member_area(event, "before", text));
+        between = " -> ";
+    }
+    if (json_has(event, "after"))
+        printf("%s%s", between, member_area(event, "after", text));
+    putchar('\n');
 }
 
 static const char *plural(uint64_t count)
@@ -65,7 +76,7 @@ static bool is_size(const char *name)
     return false;
 }
 
-static void print_clean(const char *text)
+void print_clean(const char *text)
 {
     char *clean = clean_text(text, strlen(text));
 

@@ -12,13 +12,20 @@ typedef int print_fn(const struct args *args, const cJSON *result);
 /* By enum method_id; NULL: the result is printed as JSON. */
 print_fn *print_for(enum method_id id);
 
-/* "0x1000-0x3000 rw- lazy", with the tag (cut if it is long) when there is one. Returns `buffer` of AREA_TEXT_MAX. */
+/* Text from elsewhere, without what a terminal would obey. */
+void print_clean(const char *text);
+
+/* "0x1000-0x3000 rw- lazy", with the tag (cut if it is long) when there is one, safe to print. Returns `buffer` of
+ * AREA_TEXT_MAX. */
 #define AREA_TEXT_MAX 480
 char *area_text(const cJSON *area, char *buffer);
 
 /* What makes the area real, with the physical address of a linear one. Returns `buffer` of BACKING_TEXT_MAX. */
 #define BACKING_TEXT_MAX 64
 char *backing_text(const cJSON *area, char *buffer);
+
+/* Ends the line of an event or a difference: the area before, the area after. */
+void print_change(const cJSON *event);
 
 /* One member a line: names, values; sizes with their unit; nested ones indented. */
 void print_members(const cJSON *object, int indent);

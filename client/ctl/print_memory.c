@@ -1,10 +1,7 @@
 /* Results about pages and accesses. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "ctl/clean.h"
 #include "ctl/json_text.h"
 #include "ctl/print.h"
 #include "ctl/session.h"
@@ -49,15 +46,10 @@ int print_walk(const struct args *args, const cJSON *result)
 static void print_fault(const cJSON *fault)
 {
     const cJSON *area = cJSON_GetObjectItemCaseSensitive(fault, "area");
-    char text[AREA_TEXT_MAX] = "no area there";
-    char *clean;
+    char text[AREA_TEXT_MAX];
 
-    if (cJSON_IsObject(area))
-        area_text(area, text);
-    clean = clean_text(text, strlen(text));
     printf("fault: %s at %s, code 0x%" PRIx64 " (%s)\n", json_text(fault, "reason"), json_text(fault, "addr"),
-           json_number(fault, "code"), clean ? clean : "");
-    free(clean);
+           json_number(fault, "code"), cJSON_IsObject(area) ? area_text(area, text) : "no area there");
 }
 
 int print_access(const struct args *args, const cJSON *result)

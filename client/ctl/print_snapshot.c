@@ -1,10 +1,7 @@
 /* Results about snapshots and differences. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "ctl/clean.h"
 #include "ctl/json_text.h"
 #include "ctl/print.h"
 #include "ctl/session.h"
@@ -57,20 +54,6 @@ int print_snapshots(const struct args *args, const cJSON *result)
 
 /* ---- diff ---- */
 
-static void print_side(const cJSON *difference, const char *name, const char *before)
-{
-    const cJSON *area = cJSON_GetObjectItemCaseSensitive(difference, name);
-    char text[AREA_TEXT_MAX];
-    char *clean;
-
-    if (!cJSON_IsObject(area))
-        return;
-    area_text(area, text);
-    clean = clean_text(text, strlen(text));
-    printf("%s%s", before, clean ? clean : "");
-    free(clean);
-}
-
 int print_diff(const struct args *args, const cJSON *result)
 {
     const cJSON *areas = cJSON_GetObjectItemCaseSensitive(result, "areas");
@@ -82,9 +65,7 @@ int print_diff(const struct args *args, const cJSON *result)
     cJSON_ArrayForEach(one, areas)
     {
         printf("%-14s", json_text(one, "kind"));
-        print_side(one, "before", "  ");
-        print_side(one, "after", json_has(one, "before") ? " -> " : "  ");
-        putchar('\n');
+        print_change(one);
     }
     cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(result, "written"))
     {

@@ -4,11 +4,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/arg_value.h"
-#include "ctl/clean.h"
 #include "ctl/json_text.h"
 #include "ctl/print.h"
 #include "ctl/verbs.h"
@@ -23,38 +21,31 @@ static void on_signal(int number)
 
 /* ---- Printing ---- */
 
-static void print_area_member(const cJSON *event, const char *name, const char *before)
-{
-    const cJSON *area = cJSON_GetObjectItemCaseSensitive(event, name);
-    char text[AREA_TEXT_MAX];
-
-    if (cJSON_IsObject(area))
-        printf("%s%s", before, area_text(area, text));
-}
-
 static void print_event(const cJSON *event)
 {
     printf("%6" PRIu64 "  %-12s  %-14s  %6" PRIu64, json_number(event, "seq"), json_text(event, "space"),
            json_text(event, "kind"), json_number(event, "generation"));
-    print_area_member(event, "before", "  ");
-    print_area_member(event, "after", json_has(event, "before") ? " -> " : "  ");
-    putchar('\n');
+    print_change(event);
 }
 
+#define METHOD_WIDTH 16
+
+/* The method is what the peer has called it, too. */
 static void print_request(const cJSON *request)
 {
+    const char *method = json_text(request, "method");
     const cJSON *peer = cJSON_GetObjectItemCaseSensitive(request, "peer");
     char *params = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(request, "params"));
-    char *clean = params ? clean_text(params, strlen(params)) : NULL;
 
-    printf("%3" PRIu64 " pid %-7" PRIu64 " %9.3f ms  %-14s  %-16s %s", json_number(peer, "connection"),
+    printf("%3" PRIu64 " pid %-7" PRIu64 " %9.3f ms  %-14s  ", json_number(peer, "connection"),
            json_number(peer, "pid"), (double)json_number(request, "ns") / 1e6,
-           json_true(request, "ok") ? "ok" : json_text(request, "error"), json_text(request, "method"),
-           clean ? clean : "");
+           json_true(request, "ok") ? "ok" : json_text(request, "error"));
+    print_clean(method);
+    printf("%*s ", strlen(method) < METHOD_WIDTH ? METHOD_WIDTH - (int)strlen(method) : 0, "");
+    print_clean(params ? params : "");
     if (json_has(request, "params_size"))
         printf("(%" PRIu64 " bytes of params)", json_number(request, "params_size"));
     putchar('\n');
-    free(clean);
     cJSON_free(params);
 }
 

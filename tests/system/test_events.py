@@ -823,6 +823,30 @@ class CommandLine(EventsCase):
         again.terminate()
         self.assertEqual(again.wait(PATIENCE), 0)
 
+    def test_nothing_that_another_peer_says_can_write_to_the_terminal(self):
+        counts = self.requests("events.subscribe"), self.requests("monitor.start")
+        watch = self.start("watch", self.space)
+        monitor = self.start("monitor")
+        self.subscribed("events.subscribe", counts[0] + 1)
+        self.subscribed("monitor.start", counts[1] + 1)
+        hostile = "\x1b[2J\x9b2J\x07"
+        self.create()
+        self.on("space.snapshot", name="before")
+        self.on("area.map", start=PAGE, size="8K", flags="---", tag=hostile)
+        self.refused(harness.METHOD_NOT_FOUND, hostile)
+        shown = [watch.stdout.readline() for _ in range(2)]
+        while "MethodNotFound" not in shown[-1]:
+            shown.append(monitor.stdout.readline())
+        shown += [self.run_ctl(*words).stdout for words in (("diff", self.space, self.space + "@before"),
+                                                            ("access", self.space, "0x1000", "read"),
+                                                            ("find", self.space, "0x1000"))]
+        for text in shown:
+            self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+        self.assertTrue(all("033[2J" in text for text in shown[1:2] + shown[-3:]), shown)
+        for process in (watch, monitor):
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(PATIENCE), 0)
+
     def test_watch_says_what_it_cannot_do(self):
         for words in (["--kind", "area.maped"], ["--kind"], ["--since", "x"], ["--nonsense"]):
             done = self.run_ctl("watch", *words)
