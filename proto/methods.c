@@ -311,7 +311,8 @@ static const struct param_spec list_params[] = {
     PARAM_OF_SPACE,
     {PARAM_START, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only areas that end above this address"},
     {PARAM_END, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only areas that start below this address"},
-    {PARAM_LIMIT, TYPE_COUNT, false, CLI_OPTION, 0, NULL, "1000", "how many at most, up to 10000"},
+    {PARAM_LIMIT, TYPE_COUNT, false, CLI_OPTION, 0, NULL, LIST_TEXT(LIST_DEFAULT),
+     "how many at most, up to " LIST_TEXT(LIST_MAX)},
     {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "only areas that carry this tag"},
 };
 static const struct field_spec list_fields[] = {
@@ -330,8 +331,8 @@ static const struct field_spec walk_fields[] = {
 static const struct param_spec dump_params[] = {
     PARAM_OF_SPACE,
     {PARAM_START, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only entries for addresses from this one on"},
-    {PARAM_LIMIT, TYPE_COUNT, false, CLI_OPTION, 0, NULL, "1000",
-     "how many at most, up to 10000, beside those that lead to start"},
+    {PARAM_LIMIT, TYPE_COUNT, false, CLI_OPTION, 0, NULL, LIST_TEXT(LIST_DEFAULT),
+     "how many at most, up to " LIST_TEXT(LIST_MAX) ", beside those that lead to start"},
 };
 static const struct field_spec dump_fields[] = {
     {"entries", FIELD_TABLE_ENTRIES, false,
@@ -540,8 +541,8 @@ static const struct param_spec diff_params[] = {
      "the pages: those that were written to since the two parted, or of these only those whose bytes differ"},
     {PARAM_START, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only what lies at this address or above it"},
     {PARAM_END, TYPE_ADDR, false, CLI_OPTION, 0, NULL, NULL, "only what lies below this address"},
-    {PARAM_LIMIT, TYPE_COUNT, false, CLI_OPTION, 0, NULL, "1000",
-     "how many differences, and how many ranges, at most, up to 10000"},
+    {PARAM_LIMIT, TYPE_COUNT, false, CLI_OPTION, 0, NULL, LIST_TEXT(LIST_DEFAULT),
+     "how many differences, and how many ranges, at most, up to " LIST_TEXT(LIST_MAX)},
 };
 static const struct field_spec diff_fields[] = {
     {"areas", FIELD_DIFFERENCES, false, "by rising address, as the events that would make the areas of other these"},

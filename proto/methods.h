@@ -153,6 +153,12 @@ enum param_type {
     TYPE_SPACE_AT, /* text: a space's name; number: where in it stands that of its snapshot, 0 if it is not about one */
 };
 
+/* `limit` of the methods that list: how many unless it is given, and how many at most; as text, too. */
+#define LIST_DEFAULT     1000
+#define LIST_MAX         10000
+#define LIST_TEXT(count) LIST_TEXT_(count)
+#define LIST_TEXT_(text) #text
+
 /* How aspacectl takes a parameter. */
 enum cli_form {
     CLI_POSITIONAL,  /* by its place */

@@ -9,9 +9,6 @@
 #include "ctl/table.h"
 #include "ctl/verbs.h"
 
-/* The most that the daemon gives at once (protocol.md 3). */
-#define PAGE_LIMIT "10000"
-
 struct listing {
     struct session *session;
     const struct args *args;
@@ -45,8 +42,9 @@ static void add_hole(struct listing *l, uint64_t until)
         add_row(l, l->next, until, "", "(hole)", NULL, NULL);
 }
 
-static void add_area(struct listing *l, const cJSON *area)
+static void add_area(void *arg, const cJSON *area)
 {
+    struct listing *l = arg;
     uint64_t start = json_number(area, "start");
     uint64_t end = json_number(area, "end");
     char backing[BACKING_TEXT_MAX];
@@ -97,24 +95,6 @@ static int look_at_space(struct listing *l)
     return STATUS_DONE;
 }
 
-/* One reply's worth. *ret_next is where to go on, as text; empty at the end. */
-static int list_some(struct listing *l, const struct args *args, char *ret_next, size_t size)
-{
-    struct aspace_reply *reply;
-    const cJSON *area;
-    cJSON *result;
-    int status = call_with_args(l->session, args, &reply);
-
-    if (status)
-        return status;
-    result = cJSON_Parse(aspace_reply_result(reply));
-    cJSON_ArrayForEach(area, cJSON_GetObjectItemCaseSensitive(result, "areas")) add_area(l, area);
-    snprintf(ret_next, size, "%s", json_text(result, "next"));
-    cJSON_Delete(result);
-    aspace_reply_free(reply);
-    return STATUS_DONE;
-}
-
 static void print_total(const struct listing *l, const char *next)
 {
     char size[SIZE_TEXT_MAX];
@@ -132,9 +112,9 @@ static int list_all(struct listing *l)
     int status;
 
     if (!args.value[PARAM_LIMIT])
-        args.value[PARAM_LIMIT] = PAGE_LIMIT;
+        args.value[PARAM_LIMIT] = LIST_TEXT(LIST_MAX);
     do {
-        status = list_some(l, &args, next, sizeof(next));
+        status = call_for_part(l->session, &args, "areas", add_area, l, next, sizeof(next));
         if (status)
             return status;
         args.value[PARAM_START] = next;

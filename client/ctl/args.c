@@ -69,7 +69,8 @@ size_t args_positionals(const struct method *method, const struct param_spec **r
     return count;
 }
 
-size_t args_expected(const struct args *args, const struct param_spec **ret)
+/* The positionals that the words given do not replace. */
+static size_t expected(const struct args *args, const struct param_spec **ret)
 {
     size_t count = args_positionals(args->method, ret);
     size_t kept = 0;
@@ -232,7 +233,7 @@ static bool is_flags(const struct param_spec *spec)
 static bool is_option_word(const struct args *args, size_t at, const char *word)
 {
     const struct param_spec *all[PARAM_COUNT];
-    size_t count = args_expected(args, all);
+    size_t count = expected(args, all);
 
     if (strncmp(word, "--", 2) != 0)
         return false;
@@ -248,7 +249,7 @@ static bool is_stray_option(const struct param_spec *spec, const char *word)
 static bool set_positional(struct args *args, size_t at, const char *word, bool plain)
 {
     const struct param_spec *all[PARAM_COUNT];
-    size_t count = args_expected(args, all);
+    size_t count = expected(args, all);
     const struct extra_spec *extra = positional_extra(args->method);
     char label[PARAM_TEXT_MAX];
 
@@ -274,7 +275,7 @@ static bool set_positional(struct args *args, size_t at, const char *word, bool 
 static bool check_positionals(struct args *args, size_t given)
 {
     const struct param_spec *all[PARAM_COUNT];
-    size_t count = args_expected(args, all);
+    size_t count = expected(args, all);
     char label[PARAM_TEXT_MAX];
 
     if (given >= count || !args_is_required(all[given]))

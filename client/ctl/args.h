@@ -43,9 +43,6 @@ void args_write(const struct args *args, struct json_writer *w);
 /* The positional parameters of a method in the order of the command line; at most PARAM_COUNT. Returns how many. */
 size_t args_positionals(const struct method *method, const struct param_spec **ret);
 
-/* The same without those that the words given replace. */
-size_t args_expected(const struct args *args, const struct param_spec **ret);
-
 /* Whether a positional must be there. */
 bool args_is_required(const struct param_spec *spec);
 

@@ -257,7 +257,8 @@ static void print_client_verb(const struct client_verb *verb)
         printf("\n%s", verb->text);
 }
 
-bool help_verb(const char *verb)
+/* False if there is none of that name. */
+static bool help_verb(const char *verb)
 {
     const struct client_verb *own = client_verb_by_name(verb);
     const struct method *method = method_by_verb(verb);

@@ -12,7 +12,4 @@ void help_usage(const struct method *method, const char *lead, FILE *file);
 /* All verbs. */
 void help_overview(FILE *file);
 
-/* All about one verb, a method's or the client's. False if there is none of that name. */
-bool help_verb(const char *verb);
-
 #endif

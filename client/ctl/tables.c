@@ -9,9 +9,6 @@
 #include "ctl/table.h"
 #include "ctl/verbs.h"
 
-/* The most that the daemon gives at once (protocol.md 3). */
-#define PAGE_LIMIT "10000"
-
 #define LEVELS_MAX 5
 
 /* Entries of one level that follow each other: those that lead to tables, or leaves. */
@@ -162,8 +159,9 @@ static void add_table(struct dump *d, const struct row *row)
     d->now.rows[d->now.depth++] = *row;
 }
 
-static void add_entry(struct dump *d, const cJSON *entry)
+static void add_entry(void *arg, const cJSON *entry)
 {
+    struct dump *d = arg;
     struct row row = read_row(entry);
 
     if (row.level < 1 || row.level > LEVELS_MAX)
@@ -176,24 +174,6 @@ static void add_entry(struct dump *d, const cJSON *entry)
         add_leaves(d, &row);
     else
         add_table(d, &row);
-}
-
-/* One reply's worth. *ret_next is where to go on, as text; empty at the end. */
-static int dump_some(struct dump *d, const struct args *args, char *ret_next, size_t size)
-{
-    struct aspace_reply *reply;
-    const cJSON *entry;
-    cJSON *result;
-    int status = call_with_args(d->session, args, &reply);
-
-    if (status)
-        return status;
-    result = cJSON_Parse(aspace_reply_result(reply));
-    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(result, "entries")) add_entry(d, entry);
-    snprintf(ret_next, size, "%s", json_text(result, "next"));
-    cJSON_Delete(result);
-    aspace_reply_free(reply);
-    return STATUS_DONE;
 }
 
 static void print_total(const struct dump *d, const char *next)
@@ -214,9 +194,9 @@ static int dump_all(struct dump *d, const struct args *given)
     int status;
 
     if (!args.value[PARAM_LIMIT])
-        args.value[PARAM_LIMIT] = PAGE_LIMIT;
+        args.value[PARAM_LIMIT] = LIST_TEXT(LIST_MAX);
     do {
-        status = dump_some(d, &args, next, sizeof(next));
+        status = call_for_part(d->session, &args, "entries", add_entry, d, next, sizeof(next));
         if (status)
             return status;
         args.value[PARAM_START] = next;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "ctl/help.h"
+#include "ctl/json_text.h"
 #include "ctl/print.h"
 
 const struct client_verb client_verbs[] = {
@@ -72,7 +73,25 @@ int call_with_args(struct session *s, const struct args *args, struct aspace_rep
     return status;
 }
 
-int print_reply(const struct session *s, const struct args *args, const struct aspace_reply *reply)
+int call_for_part(struct session *s, const struct args *args, const char *list, list_fn *each, void *arg,
+                  char *ret_next, size_t size)
+{
+    struct aspace_reply *reply;
+    const cJSON *element;
+    cJSON *result;
+    int status = call_with_args(s, args, &reply);
+
+    if (status)
+        return status;
+    result = cJSON_Parse(aspace_reply_result(reply));
+    cJSON_ArrayForEach(element, cJSON_GetObjectItemCaseSensitive(result, list)) each(arg, element);
+    snprintf(ret_next, size, "%s", json_text(result, "next"));
+    cJSON_Delete(result);
+    aspace_reply_free(reply);
+    return STATUS_DONE;
+}
+
+static int print_reply(const struct session *s, const struct args *args, const struct aspace_reply *reply)
 {
     print_fn *print = print_for(args->method->id);
     cJSON *result = print && !s->json ? cJSON_Parse(aspace_reply_result(reply)) : NULL;

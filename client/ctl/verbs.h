@@ -2,6 +2,8 @@
 #ifndef CTL_VERBS_H
 #define CTL_VERBS_H
 
+#include <cjson/cJSON.h>
+
 #include "ctl/args.h"
 #include "ctl/session.h"
 
@@ -26,9 +28,14 @@ int run_method(struct session *s, const struct method *method, char **words, int
 /* Says that there is no such verb and what to type instead: STATUS_USAGE. */
 int unknown_verb(const char *verb);
 
-/* Calls the method with the arguments as they are and prints the result, or gives the reply out (the caller's). */
+/* Calls the method with the arguments as they are and gives the reply out (the caller's). */
 int call_with_args(struct session *s, const struct args *args, struct aspace_reply **ret);
-int print_reply(const struct session *s, const struct args *args, const struct aspace_reply *reply);
+
+/* The same for a method that lists in parts: `each` gets every element of the result's member `list`. *ret_next, of `size`
+ * bytes, is where to go on; empty at the end. */
+typedef void list_fn(void *arg, const cJSON *element);
+int call_for_part(struct session *s, const struct args *args, const char *list, list_fn *each, void *arg,
+                  char *ret_next, size_t size);
 
 /* The methods whose verbs do more than call and print. */
 int run_areas(struct session *s, const struct args *args);  /* areas.c */

@@ -5,9 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define PAGE_MASK    (ASPACE_PAGE_SIZE - 1)
-#define LIST_DEFAULT 1000
-#define LIST_MAX     10000
+#define PAGE_MASK (ASPACE_PAGE_SIZE - 1)
 
 enum aspace_error call_refuse_param(struct call *call, enum aspace_error code, enum param_id id, const char *format,
                                     ...)
