@@ -1,9 +1,11 @@
 /* The command line. The options of the limits come from LIMIT_MAP. */
 #include "daemon/config.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,7 +157,7 @@ static bool read_fd(const char *option, const char *text, int *ret)
 {
     uint64_t fd;
 
-    if (!number_parse(text, strlen(text), false, &fd) || fd > 1 << 20)
+    if (!number_parse(text, strlen(text), false, &fd) || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0)
         return bad(option, text, "wants the number of an open descriptor");
     *ret = (int)fd;
     return true;

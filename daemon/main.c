@@ -1,4 +1,8 @@
 /* aspaced. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "daemon/config.h"
 #include "daemon/server.h"
 
@@ -13,13 +17,22 @@ const char *__tsan_default_suppressions(void)
 }
 #endif
 
+/* --help and --version have done their work if it can be read. */
+static int end_output(void)
+{
+    if (!ferror(stdout) && fflush(stdout) == 0)
+        return 0;
+    fprintf(stderr, "aspaced: cannot write to standard output: %s\n", strerror(errno));
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
 
     switch (config_read(argc, argv, &config)) {
     case CONFIG_DONE:
-        return 0;
+        return end_output();
     case CONFIG_USAGE:
         return 2;
     case CONFIG_RUN:

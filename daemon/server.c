@@ -136,15 +136,17 @@ static bool tell_ready(int fd)
     return told;
 }
 
-static void run_loop(struct server *server, const struct config *config)
+/* Whether it has served as it was told to. */
+static bool run_loop(struct server *server, const struct config *config)
 {
     int error = baton_init(&server->baton, &server->loop);
+    bool told;
 
     if (!error)
         error = worker_pool_start(&server->pool, &server->baton);
     if (error) {
         log_line(LOG_ERROR, "cannot start the worker threads: %s", uv_strerror(error));
-        return;
+        return false;
     }
     server->service.workers = &server->pool.workers;
     server->service.owner = server;
@@ -162,7 +164,7 @@ static void run_loop(struct server *server, const struct config *config)
         worker_pool_stop(&server->pool);
         uv_close((uv_handle_t *)&server->alarm, NULL);
         baton_run(&server->baton);
-        return;
+        return false;
     }
     uv_timer_init(&server->loop, &server->grace);
     server->grace.data = server;
@@ -170,10 +172,12 @@ static void run_loop(struct server *server, const struct config *config)
     upkeep_start(&server->upkeep, &server->loop, &server->file, server->service.audit ? &server->audit : NULL);
     log_line(LOG_INFO, "version %s listens on %s (pid %ld)", ASPACE_VERSION, server->file.path, (long)getpid());
     supervisor_ready(server->file.path);
-    if (!tell_ready(config->ready_fd))
+    told = tell_ready(config->ready_fd);
+    if (!told)
         stop(server);
     baton_run(&server->baton);
     baton_free(&server->baton);
+    return told;
 }
 
 static bool open_log(const struct config *config)
@@ -236,7 +240,7 @@ int server_run(const struct config *config)
 {
     static struct server server; /* large, and there is one */
     char problem[200];
-    bool started;
+    bool served;
 
     if (!open_log(config) || !open_socket(config, &server.file))
         return 1;
@@ -247,11 +251,10 @@ int server_run(const struct config *config)
     if (config->audit && !open_audit(&server, config->audit))
         return fail(&server, NULL);
     uv_loop_init(&server.loop);
-    run_loop(&server, config);
-    started = server.net.stopping;
+    served = run_loop(&server, config);
     service_free(&server.service);
     if (server.service.audit)
         line_file_close(&server.audit);
     socket_file_close(&server.file);
-    return started ? 0 : 1;
+    return served ? 0 : 1;
 }

@@ -236,6 +236,7 @@ class Options(FolderCase):
         for bad in (["--nonsense"], ["--socket"], ["--max-message"], ["--max-message", "x"], ["--max-message", "-1"],
                     ["--max-message", "0"], ["--max-message", ""], ["--max-connections", "0"], ["--mode", "9"],
                     ["--mode", "01777777"], ["--mode", "rw"], ["--ready-fd", "x"], ["--ready-fd", "-1"],
+                    ["--ready-fd", "1000"], ["--listen-fd", "1000"],
                     ["--log-level", "loud"], ["extra"], ["-z"],
                     ["--max-message", "99999999999999999999999"]):
             with self.subTest(bad=bad):
@@ -244,6 +245,24 @@ class Options(FolderCase):
                 self.assertIn("--help", result.stderr)
                 self.assertEqual(result.stdout, "")
                 self.assertFalse(os.path.exists(self.path))
+
+
+    def test_help_that_cannot_be_written_is_an_error(self):
+        for option in ("--help", "--version"):
+            with self.subTest(option=option), open("/dev/full", "wb") as full:
+                result = subprocess.run([ASPACED, option], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
+                                        timeout=PATIENCE, encoding="utf-8")
+                self.assertEqual(result.returncode, 1, result)
+                self.assertIn("cannot write", result.stderr)
+
+    def test_a_daemon_that_cannot_say_that_it_is_ready_ends_with_1(self):
+        with open("/dev/null", "rb") as null:
+            result = subprocess.run([ASPACED, "--socket", self.path, "--ready-fd", str(null.fileno())],
+                                    pass_fds=[null.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, timeout=PATIENCE, encoding="utf-8")
+        self.assertEqual(result.returncode, 1, result)
+        self.assertIn("--ready-fd", result.stderr)
+        self.assertFalse(os.path.exists(self.path))
 
 
 class Ending(FolderCase):
