@@ -161,7 +161,7 @@ static int print_shutdown(const struct args *args, const cJSON *result)
 
 static int print_spaces(const struct args *args, const cJSON *result)
 {
-    static const struct table_column columns[] = {{"NAME", false},  {"BACKEND", false},  {"ARCH", false},
+    static const struct table_column columns[] = {{"NAME", false},  {"BACKEND", false},  {"ARCH, PID", false},
                                                   {"AREAS", true},  {"MAPPED", true},    {"RESIDENT", true},
                                                   {"MERGE", false}, {"GENERATION", true}};
     const cJSON *space;
@@ -174,7 +174,10 @@ static int print_spaces(const struct args *args, const cJSON *result)
     {
         table_cell(&t, json_text(space, "name"));
         table_cell(&t, json_text(space, "backend"));
-        table_cell(&t, json_text(space, "arch"));
+        if (json_has(space, "pid"))
+            table_cellf(&t, "%" PRIu64, json_number(space, "pid"));
+        else
+            table_cell(&t, json_text(space, "arch"));
         table_cellf(&t, "%" PRIu64, json_number(space, "areas"));
         table_cell(&t, size_format(json_number(space, "mapped"), size));
         table_cell(&t, size_format(json_number(space, "resident"), size));

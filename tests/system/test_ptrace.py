@@ -1043,7 +1043,9 @@ class CommandLine(Live):
         return done.stdout + done.stderr
 
     def test_a_space_is_made_of_a_process_and_shown_with_its_paths(self):
-        out = self.ctl("create", "cli", "--pid", str(self.new_puppet().pid))
+        pid = str(self.new_puppet().pid)
+        out = self.ctl("create", "cli", "--pid", pid)
+        self.assertRegex(self.ctl("spaces"), r"(?m)^cli +ptrace +%s " % pid)
         self.assertIn("ptrace", out)
         table = self.ctl("areas", "cli")
         self.assertIn("PATH", table.splitlines()[0])
