@@ -343,8 +343,8 @@ static const struct field_spec dump_fields[] = {
 
 static const struct param_spec export_params[] = {
     PARAM_OF_SPACE,
-    {PARAM_PATH, TYPE_TEXT, true, CLI_POSITIONAL, 2, NULL, NULL,
-     "absolute path of the file to make; nothing may be there yet"},
+    {PARAM_PATH, TYPE_TEXT, true, CLI_PATH, 2, NULL, NULL,
+     "absolute path of the file to make, with aspacectl also a relative one; nothing may be there yet"},
 };
 static const struct field_spec export_fields[] = {
     {"arch", FIELD_STRING, false, "whose page tables they are"},

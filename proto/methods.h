@@ -163,6 +163,7 @@ enum param_type {
 enum cli_form {
     CLI_POSITIONAL,  /* by its place */
     CLI_PLACE,       /* positional, where the word `any` leaves the parameter out: START|any */
+    CLI_PATH,        /* positional, a file's path that is meant from aspacectl's working directory */
     CLI_OPTION,      /* --new-size VALUE */
     CLI_REST,        /* all words after -- */
     CLI_CHOICE_FLAG, /* each choice but the default is a flag of its own: --replace; --left, --right */

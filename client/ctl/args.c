@@ -49,7 +49,7 @@ bool args_is_required(const struct param_spec *spec)
 
 static bool is_positional(const struct param_spec *spec)
 {
-    return spec->cli == CLI_POSITIONAL || spec->cli == CLI_PLACE;
+    return spec->cli == CLI_POSITIONAL || spec->cli == CLI_PLACE || spec->cli == CLI_PATH;
 }
 
 size_t args_positionals(const struct method *method, const struct param_spec **ret)
@@ -374,6 +374,28 @@ static void write_range(struct json_writer *w, const char *text)
     json_end_array(w);
 }
 
+/* A relative path is meant from here; the daemon stands elsewhere. */
+static void write_path(struct json_writer *w, const char *word)
+{
+    char here[PATH_MAX];
+    char path[2 * PATH_MAX];
+
+    if (!*word || word[0] == '/' || !getcwd(here, sizeof(here)) || !arg_is_utf8(here) ||
+        (size_t)snprintf(path, sizeof(path), "%s/%s", here, word) >= sizeof(path))
+        json_string(w, word);
+    else
+        json_string(w, path);
+}
+
+/* Without a slash it is searched by the daemon. */
+static void write_program(struct json_writer *w, const char *word)
+{
+    if (strchr(word, '/'))
+        write_path(w, word);
+    else
+        json_string(w, word);
+}
+
 static void write_value(struct json_writer *w, const struct param_spec *spec, const char *text)
 {
     uint64_t number;
@@ -382,23 +404,12 @@ static void write_value(struct json_writer *w, const struct param_spec *spec, co
         json_uint(w, number);
     else if (spec->type == TYPE_RANGE)
         write_range(w, text);
+    else if (spec->cli == CLI_PATH)
+        write_path(w, text);
     else if (spec->type == TYPE_OPS || spec->type == TYPE_BOOL)
         json_raw(w, text, strlen(text));
     else
         json_string(w, text);
-}
-
-/* A program named by a relative path is meant from here; the daemon stands elsewhere. */
-static void write_program(struct json_writer *w, const char *word)
-{
-    char here[PATH_MAX];
-    char path[2 * PATH_MAX];
-
-    if (word[0] == '/' || !strchr(word, '/') || !getcwd(here, sizeof(here)) || !arg_is_utf8(here) ||
-        (size_t)snprintf(path, sizeof(path), "%s/%s", here, word) >= sizeof(path))
-        json_string(w, word);
-    else
-        json_string(w, path);
 }
 
 static void write_rest(struct json_writer *w, const struct param_spec *spec, const struct args *args)

@@ -82,6 +82,7 @@ static void param_usage(const struct param_spec *spec, char *buffer, size_t size
 
     switch (spec->cli) {
     case CLI_POSITIONAL:
+    case CLI_PATH:
         if (spec->type == TYPE_CHOICE)
             join_choices(spec, "", buffer, size);
         else

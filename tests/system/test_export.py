@@ -4,6 +4,7 @@ import resource
 import shutil
 import stat
 import struct
+import subprocess
 import tempfile
 import unittest
 
@@ -88,6 +89,15 @@ class Export(harness.DaemonCase):
         error = self.refused_unchanged(harness.INVALID_PARAM, "page.export", path="ram")
         self.assertIn("absolute", error["message"])
         self.refused_unchanged(harness.NOT_FOUND, "page.export", path=os.path.join(self.folder, "no", "ram"))
+
+    def test_aspacectl_means_a_relative_path_from_where_it_runs(self):
+        self.create(ram="1M")
+        for path in ("ram", "./other"):
+            done = subprocess.run([harness.ASPACECTL, "--socket", self.daemon.path, "export", self.space, path],
+                                  cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, timeout=harness.PATIENCE, encoding="utf-8")
+            self.assertEqual(done.returncode, 0, done.stdout)
+            self.assertEqual(os.path.getsize(os.path.join(self.folder, path)), 1 << 20)
 
     def test_a_file_that_cannot_be_written_whole_is_removed(self):
         self.create(ram="64M")

@@ -77,8 +77,8 @@ static void check_param(const struct method *m, size_t i)
         assert_null(p->fallback);
     if (p->cli == CLI_CHOICE_FLAG)
         assert_int_equal(p->type, TYPE_CHOICE);
-    assert_int_equal(p->place > 0, p->cli == CLI_POSITIONAL || p->cli == CLI_PLACE);
-    if (p->cli == CLI_POSITIONAL)
+    assert_int_equal(p->place > 0, p->cli == CLI_POSITIONAL || p->cli == CLI_PLACE || p->cli == CLI_PATH);
+    if (p->cli == CLI_POSITIONAL || p->cli == CLI_PATH)
         assert_true(p->required);
     if (p->cli == CLI_PLACE)
         assert_false(p->required);
