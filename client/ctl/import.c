@@ -49,7 +49,7 @@ static int open_source(struct import *import, const char *source)
     if (is_pid(source) && errno == ENOENT)
         usage_error("there is no process %s (for a file of that name: ./%s)", source, source);
     else
-        usage_error("cannot read %s: %s", source, strerror(errno));
+        usage_error("cannot read %s: %s", import->source, strerror(errno));
     return -1;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ctl/clean.h"
 #include "ctl/json_text.h"
@@ -53,8 +54,19 @@ static void tell_how_to_start(const struct session *s)
     fputs("or give a command a daemon of its own: aspacectl run -- COMMAND\n", stderr);
 }
 
+static bool is_another_file(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !S_ISSOCK(st.st_mode);
+}
+
 static int connect_failure(const struct session *s, int error)
 {
+    if (error == -ECONNREFUSED && is_another_file(s->path)) {
+        complain("%s is no socket", s->path);
+        return STATUS_NO_DAEMON;
+    }
     if (error != -ENOENT && error != -ECONNREFUSED && error != -ENOTDIR)
         return session_failure(s, error);
     complain("no daemon at %s (%s)", s->path, strerror(-error));

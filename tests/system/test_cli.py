@@ -354,6 +354,11 @@ class Refusals(CtlCase):
             self.bad(NO_DAEMON, "batch", socket_path=stale)
             self.bad(NO_DAEMON, "import", "x", str(os.getpid()), socket_path=stale)
 
+    def test_a_path_that_is_no_socket_is_said_to_be_none(self):
+        for path in ("/etc/passwd", "/tmp"):
+            said = self.bad(NO_DAEMON, "ping", socket_path=path)
+            self.assertEqual(said, "aspacectl: %s is no socket\n" % path)
+
     def test_a_socket_path_that_is_too_long_is_an_error(self):
         result = self.ctl("ping", socket_path="/tmp/" + "x" * 200)
         self.assertIn(result.returncode, (USAGE, NO_DAEMON))
