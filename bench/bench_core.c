@@ -9,42 +9,12 @@
 
 #include "base/clock.h"
 #include "core/memory_set.h"
+#include "nop_backend.h"
 
 #define LOOKUPS 200000
 #define EDITS   200000 /* so many that the inner nodes of a million areas are in the cache for most of them */
 #define BULK    100000
 #define REPEATS 5
-
-/* ---- A backend that does nothing ---- */
-
-static enum aspace_error nop_map(struct backend *b, const struct area *area, struct refusal *why)
-{
-    (void)b, (void)area, (void)why;
-    return ASPACE_OK;
-}
-
-static enum aspace_error nop_protect(struct backend *b, const struct area *area, uint16_t flags, struct refusal *why)
-{
-    (void)b, (void)area, (void)flags, (void)why;
-    return ASPACE_OK;
-}
-
-static void nop(struct backend *b)
-{
-    (void)b;
-}
-
-static const struct backend_ops nop_ops = {
-    .name = "nop",
-    .map = nop_map,
-    .unmap = nop_map,
-    .protect = nop_protect,
-    .commit = nop,
-    .rollback = nop,
-    .destroy = nop,
-};
-
-static struct backend nop_backend = {.ops = &nop_ops};
 
 /* ---- The space under test ---- */
 

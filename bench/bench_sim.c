@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "core/space_diff.h"
+#include "nop_backend.h"
 #include "sim/machine.h"
 
 #define PAGES   (UINT64_C(1) << 18) /* 1 GiB */
@@ -307,33 +308,6 @@ static void bench_snapshots(void)
 
 /* ---- One page ---- */
 
-static enum aspace_error nop_map(struct backend *b, const struct area *area, struct refusal *w)
-{
-    (void)b, (void)area, (void)w;
-    return ASPACE_OK;
-}
-
-static enum aspace_error nop_protect(struct backend *b, const struct area *area, uint16_t flags, struct refusal *w)
-{
-    (void)b, (void)area, (void)flags, (void)w;
-    return ASPACE_OK;
-}
-
-static void nop(struct backend *b)
-{
-    (void)b;
-}
-
-static const struct backend_ops nop_ops = {
-    .name = "nop",
-    .map = nop_map,
-    .unmap = nop_map,
-    .protect = nop_protect,
-    .commit = nop,
-    .rollback = nop,
-    .destroy = nop,
-};
-
 static double time_pairs(struct backend *backend, enum aspace_backing backing)
 {
     static uint64_t places[PAIRS];
@@ -358,14 +332,13 @@ static double time_pairs(struct backend *backend, enum aspace_backing backing)
 
 static void bench_pairs(void)
 {
-    static struct backend nothing = {.ops = &nop_ops};
     struct backend *machine = new_machine();
 
-    keep_least(&rows[PAIR_EAGER].floor, time_pairs(&nothing, ASPACE_BACKING_EAGER));
+    keep_least(&rows[PAIR_EAGER].floor, time_pairs(&nop_backend, ASPACE_BACKING_EAGER));
     keep_least(&rows[PAIR_EAGER].ns, time_pairs(machine, ASPACE_BACKING_EAGER));
     machine->ops->destroy(machine);
     machine = new_machine();
-    keep_least(&rows[PAIR_LAZY].floor, time_pairs(&nothing, ASPACE_BACKING_LAZY));
+    keep_least(&rows[PAIR_LAZY].floor, time_pairs(&nop_backend, ASPACE_BACKING_LAZY));
     keep_least(&rows[PAIR_LAZY].ns, time_pairs(machine, ASPACE_BACKING_LAZY));
     machine->ops->destroy(machine);
 }

@@ -9,6 +9,7 @@
 
 #include "core/area_map_node.h"
 #include "core/memory_set.h"
+#include "nop_backend.h"
 
 #define FIRST  16 /* the first area's page */
 #define STRIDE 4  /* from one area to the next; an area has three pages */
@@ -26,35 +27,6 @@
 /* The k areas lie in about k / LEAF_MIN nodes at most, with those of the levels above. Each is read by the plan and for the
  * backend and let go, and protect writes another. */
 #define EACH_NODE 3
-
-static enum aspace_error nop_map(struct backend *b, const struct area *area, struct refusal *why)
-{
-    (void)b, (void)area, (void)why;
-    return ASPACE_OK;
-}
-
-static enum aspace_error nop_protect(struct backend *b, const struct area *area, uint16_t flags, struct refusal *why)
-{
-    (void)b, (void)area, (void)flags, (void)why;
-    return ASPACE_OK;
-}
-
-static void nop(struct backend *b)
-{
-    (void)b;
-}
-
-static const struct backend_ops nop_ops = {
-    .name = "nop",
-    .map = nop_map,
-    .unmap = nop_map,
-    .protect = nop_protect,
-    .commit = nop,
-    .rollback = nop,
-    .destroy = nop,
-};
-
-static struct backend nop_backend = {&nop_ops};
 
 /* n areas of three pages, each STRIDE after the one before; with `gapless` of four, so that neighbours meet. */
 static void fill(struct memory_set *set, size_t n, bool gapless)

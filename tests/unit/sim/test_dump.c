@@ -6,8 +6,6 @@
 
 #define KRNL ASPACE_KERNEL
 #define GLOB ASPACE_GLOBAL
-#define DEV  ASPACE_DEVICE
-#define UNC  ASPACE_UNCACHED
 
 #define TOLD_MAX 64
 
