@@ -196,19 +196,34 @@ void help_usage(const struct method *method, const char *lead, FILE *file)
 
 /* ---- One verb ---- */
 
+/* On as many lines as it takes, each from `line`'s indent on. */
+static void add_text(struct line *line, const char *text)
+{
+    while (*text) {
+        size_t size = strcspn(text, " ");
+
+        add_word(line, "%.*s", (int)size, text);
+        text += size + strspn(text + size, " ");
+    }
+    fputc('\n', line->file);
+}
+
 static void print_entry(const char *label, const char *text)
 {
+    struct line line = {stdout, LABEL_WIDTH + 3, LABEL_WIDTH + 3};
+
     if (strlen(label) > LABEL_WIDTH)
-        printf("  %s\n  %*s  %s\n", label, LABEL_WIDTH, "", text);
+        printf("  %s\n%*s", label, line.indent, "");
     else
-        printf("  %-*s  %s\n", LABEL_WIDTH, label, text);
+        printf("  %-*s ", LABEL_WIDTH, label);
+    add_text(&line, text);
 }
 
 static void print_param(const struct param_spec *spec)
 {
     const char *fallback = spec->cli == CLI_OPTION && spec->type != TYPE_BOOL ? spec->fallback : NULL;
     char label[200];
-    char text[300];
+    char text[400];
 
     param_usage(spec, label, sizeof(label));
     snprintf(text, sizeof(text), "%s%s%s%s", spec->doc, fallback ? " (" : "", fallback ? fallback : "",

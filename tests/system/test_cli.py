@@ -774,6 +774,11 @@ class Help(CtlCase):
         self.assertTrue(self.usage("unmap").startswith("aspacectl unmap NAME { START SIZE | --tag TEXT } ["))
         self.assertTrue(self.usage("protect").startswith("aspacectl protect NAME { START SIZE | --tag TEXT } FLAGS ["))
 
+    def test_what_a_verb_takes_is_told_in_lines_of_a_width_that_a_terminal_has(self):
+        for verb in ("create", "map", "diff", "access"):
+            for line in self.good("help", verb).split("The method is")[0].splitlines():
+                self.assertLessEqual(len(line), 100, line)
+
     def test_a_command_after_two_dashes_ends_the_usage_line(self):
         self.assertTrue(self.usage("create").endswith("[-- COMMAND...]"), self.usage("create"))
 
