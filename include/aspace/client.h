@@ -22,7 +22,7 @@ extern "C" {
 struct aspace_client;
 struct aspace_reply;
 
-/* No limit, for every timeout in milliseconds here. */
+/* No limit, for every timeout in milliseconds here, as is any other negative value. */
 #define ASPACE_FOREVER (-1)
 
 /* The daemon's socket path by the common rule: `path` if not NULL, else $ASPACED_SOCKET, else
@@ -83,8 +83,8 @@ const char *aspace_reply_result(const struct aspace_reply *reply);
 const char *aspace_reply_error_object(const struct aspace_reply *reply);
 
 /* Members of the result, or of the error object after an error, by a path of names and indexes: "area.start",
- * "areas.0.flags", "data.hint". A number or a "0x…" string as uint64_t; a string unescaped into `buffer` (cut never:
- * -ENOBUFS). -ENOENT if there is no such member, -EINVAL if it is of another type. */
+ * "areas.0.flags", "data.hint". A whole number or a "0x…" string as uint64_t; a string unescaped into `buffer` (cut never:
+ * -ENOBUFS). -ENOENT if there is no such member, -EINVAL if it is of another type, null, or a number below zero. */
 int aspace_reply_u64(const struct aspace_reply *reply, const char *path, uint64_t *ret);
 int aspace_reply_string(const struct aspace_reply *reply, const char *path, char *buffer, size_t size);
 int aspace_reply_bool(const struct aspace_reply *reply, const char *path, bool *ret);
