@@ -505,8 +505,8 @@ static const struct param_spec clone_params[] = {
     {PARAM_NAME, TYPE_NAME, true, CLI_POSITIONAL, 2, NULL, NULL, "the new space's name", .word = "NEW"},
     {PARAM_TAG, TYPE_TEXT, false, CLI_OPTION, 0, NULL, NULL, "a text of yours to keep with it"},
 };
-static const enum aspace_error clone_errors[] = {ASPACE_ALREADY_EXISTS, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY,
-                                                 ASPACE_UNSUPPORTED,    LIVE_ERRORS,      0};
+static const enum aspace_error clone_errors[] = {
+    ASPACE_ALREADY_EXISTS, ASPACE_BAD_STATE, ASPACE_NOT_FOUND, ASPACE_NO_MEMORY, ASPACE_UNSUPPORTED, LIVE_ERRORS, 0};
 
 /* ---- snapshots ---- */
 
