@@ -73,7 +73,7 @@ enum aspace_error daemon_info(struct call *call)
     json_name(w, "backends");
     json_begin_array(w);
     json_string(w, "sim");
-    if (ptrace_available())
+    if (ptrace_available() && !call->service->sandboxed)
         json_string(w, "ptrace");
     json_end_array(w);
     write_limits(w, &call->service->limits);

@@ -633,6 +633,7 @@ class Sandbox(FolderCase):
                 peer.call("space.create", name="s", backend="ptrace", **params)
             self.assertError(refused.exception.error, harness.DENIED)
             self.assertIn("--sandbox", refused.exception.data["hint"])
+        self.assertEqual(peer.call("daemon.info")["backends"], ["sim"])
 
 
 class Options(harness.Case):
