@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "aspace/version.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/socket_path.h"
 #include "daemon/line_file.h"
@@ -242,6 +243,7 @@ int server_run(const struct config *config)
     char problem[200];
     bool served;
 
+    descriptors_raise();
     if (!open_log(config) || !open_socket(config, &server.file))
         return 1;
     if (config->sandbox && !sandbox_enter(problem, sizeof(problem)))

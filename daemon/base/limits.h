@@ -34,9 +34,6 @@
     X(ram, UINT64_C(1) << 40, 8192, UINT64_C(1) << 44, "bytes of simulated RAM of one space")                          \
     X(read, UINT64_C(1) << 20, 1, UINT64_C(1) << 28, "bytes of one memory.read")
 
-/* Descriptors that neither a connection nor a space keeps: what a request opens while it runs is never lacking. */
-#define DESCRIPTORS_FOR_WORK 16
-
 struct limits {
 #define X(name, value, least, most, text) uint64_t name;
     LIMIT_MAP(X)

@@ -1,9 +1,9 @@
 /* The listener. */
 #include "net/net.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "net/connection.h"
 
@@ -73,7 +73,6 @@ void net_stopped(struct net *net)
 
 int net_start(struct net *net, uv_loop_t *loop, struct service *service, int fd)
 {
-    struct rlimit limit;
     int error = uv_pipe_init(loop, &net->listener, 0);
 
     net->service = service;
@@ -81,7 +80,7 @@ int net_start(struct net *net, uv_loop_t *loop, struct service *service, int fd)
     net->users = (struct users){.less = on_less, .data = net};
     net->stopping = false;
     net->crowded = false;
-    net->descriptors = getrlimit(RLIMIT_NOFILE, &limit) ? UINT64_MAX : limit.rlim_cur;
+    net->descriptors = descriptors_limit();
     if (!error)
         error = uv_pipe_open(&net->listener, fd);
     if (error) {

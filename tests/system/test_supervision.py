@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -473,6 +474,29 @@ class Scarcity(FolderCase):
         self.addCleanup(process.kill)
         self.eventually(lambda: os.path.exists(self.path("t")) and os.path.getsize(self.path("err")), "it listens")
         return limit, process
+
+    def start_with_soft_limit(self, soft):
+        process = subprocess.Popen(["sh", "-c", "ulimit -Sn %d; exec \"$@\"" % soft, "sh", ASPACED, "--socket", self.path("t")],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.eventually(lambda: os.path.exists(self.path("t")), "it listens")
+        return process
+
+    def test_the_soft_limit_of_descriptors_is_raised(self):
+        process = self.start_with_soft_limit(100)
+        self.eventually(lambda: resource.prlimit(process.pid, resource.RLIMIT_NOFILE)[0] > 100, "it is raised")
+        limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        self.assertEqual(limits[0], limits[1])
+
+    @harness.live
+    def test_a_program_that_is_started_has_the_soft_limit_that_was(self):
+        self.start_with_soft_limit(100)
+        with Peer(self.path("t")) as peer:
+            pid = peer.call("space.create", name="s", command=["/bin/sleep", "60"])["pid"]
+            soft = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+            peer.call("space.destroy", space="s") # and with it the program
+            self.assertEqual(soft, 100)
 
     @harness.live
     def test_spaces_leave_the_descriptors_that_their_work_needs(self):

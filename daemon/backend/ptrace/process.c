@@ -10,13 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/limits.h"
+#include "base/descriptors.h"
 #include "ptrace/internal.h"
 
 #define FLAG_KERNEL_THREAD 0x00200000 /* PF_KTHREAD, include/linux/sched.h; "flags" of proc(5)'s stat */
@@ -345,13 +344,12 @@ enum aspace_error process_bind(struct tracer *t, struct refusal *why)
 /* They are given lowest first, so that a new one tells how many there are. */
 enum aspace_error process_check_descriptors(const struct tracer *t, struct refusal *why)
 {
-    struct rlimit limit;
+    uint64_t limit = descriptors_limit();
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
-        (rlim_t)t->pidfd + OWN_DESCRIPTORS + DESCRIPTORS_FOR_WORK < limit.rlim_cur)
+    if ((uint64_t)t->pidfd + OWN_DESCRIPTORS + DESCRIPTORS_FOR_WORK < limit)
         return ASPACE_OK;
-    refuse(why, ASPACE_BUSY, "the daemon has too few descriptors left for process %d: its limit is %llu", (int)t->pid,
-           (unsigned long long)limit.rlim_cur);
+    refuse(why, ASPACE_BUSY, "the daemon has too few descriptors left for process %d: its limit is %" PRIu64,
+           (int)t->pid, limit);
     why->hint = "destroy spaces or close connections, or raise its ulimit -n (LimitNOFILE=)";
     return why->code;
 }

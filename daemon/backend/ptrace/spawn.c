@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "ptrace/internal.h"
 
 extern char **environ;
@@ -28,6 +29,7 @@ static _Noreturn void run_child(const struct tracer_options *options, int go, in
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
+    descriptors_restore();
     if (null >= 0)
         dup2(null, STDIN_FILENO);
     close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
