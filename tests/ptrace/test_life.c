@@ -390,21 +390,17 @@ static void test_a_call_that_blocks_is_given_up_and_the_target_goes_on(void **st
     victim_end(&v);
 }
 
-/* Naps between mappings, so that the deadline comes anywhere. */
-static void test_a_batch_that_is_late_says_exactly_what_it_did(void **state)
+/* Naps between mappings, so that the deadline comes anywhere. How many calls were made. */
+static size_t run_late_batch(struct tracer *t, uint64_t place)
 {
-    struct victim v = victim_start("sleeper", NULL);
-    struct tracer *t = open_tracer(v.pid);
     struct timespec nap = {.tv_nsec = 7000000};
     struct remote_call calls[200]; /* longer than the deadline, however fast */
     const size_t count = sizeof(calls) / sizeof(calls[0]);
-    const uint64_t place = UINT64_C(0x200000000000);
     struct refusal why;
     uint64_t text;
     size_t done = 0;
 
-    (void)state;
-    tracer_set_deadline(t, 100);
+    tracer_set_deadline(t, 3000);
     must(tracer_begin(t, TRACER_ALL_THREADS, &why), &why);
     must(tracer_string(t, &nap, sizeof(nap), &why, &text), &why);
     for (size_t i = 0; i < count; i++)
@@ -412,11 +408,14 @@ static void test_a_batch_that_is_late_says_exactly_what_it_did(void **state)
                          : (struct remote_call){.number = SYS_mmap,
                                                 .args = {place + i * 8192, 4096, PROT_READ,
                                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1ULL}};
+    tracer_set_deadline(t, 25);
+    tracer_extend(t); /* from now on 100 ms */
     assert_int_equal(tracer_call(t, calls, count, &why), ASPACE_TIMEOUT);
     while (done < count && calls[done].done)
         done++;
-    assert_true(done > 0 && done < count);
+    assert_true(done < count);
     assert_true(tracer_threads(t) > 0);
+    tracer_set_deadline(t, 3000);
     tracer_extend(t);
     for (size_t i = 0; i < count; i += 2) {
         int64_t result = call_in(t, SYS_madvise, place + i * 8192, 4096, MADV_NORMAL, 0, 0, 0);
@@ -424,8 +423,19 @@ static void test_a_batch_that_is_late_says_exactly_what_it_did(void **state)
         assert_int_equal(calls[i].done, i < done);
     }
     tracer_end(t);
-    tracer_set_deadline(t, 3000);
     edit_once(t, TRACER_ONE_THREAD);
+    return done;
+}
+
+static void test_a_batch_that_is_late_says_exactly_what_it_did(void **state)
+{
+    struct victim v = victim_start("sleeper", NULL);
+    struct tracer *t = open_tracer(v.pid);
+    uint64_t place = UINT64_C(0x200000000000);
+
+    (void)state;
+    while (run_late_batch(t, place) == 0) /* a busy machine: the deadline came before its first call */
+        place += UINT64_C(0x10000000);
     tracer_close(t, false);
     victim_end(&v);
 }
