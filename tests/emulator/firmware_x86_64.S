@@ -3,9 +3,11 @@
  * vector, the error code and CR2.
  *
  * The ROM ends at 4 GiB. Its last 64 KiB are this; before, from `table` on, what the test puts there: CR3, CR4, the number
- * of accesses, then 16 bytes each: the address, and what to do (0 read, 1 write, 2 call; +4 in ring 3). The space maps the
- * ROM where it is for ring 0, the page at `user` 4 GiB higher for ring 3, and two pages of stack. */
+ * of accesses, the CR3 to begin with, then 16 bytes each: the address, and what to do (0 read, 1 write, 2 call; +4 in ring
+ * 3). The space maps, from `base` on, where its half begins, the ROM where it is for ring 0, the page at `user` 4 GiB higher
+ * for ring 3, and two pages of stack. Tables of our own lead from where there is no paging to there. */
         .set table, TABLE
+        .set base, BASE
         .set kernel_stack, 0x10001000
         .set user_stack, 0x10003000
         .set higher, 0x100000000
@@ -30,7 +32,7 @@ start32:
         movw %ax, %ss
         movl table + 8, %eax
         movl %eax, %cr4
-        movl table, %eax
+        movl table + 24, %eax
         movl %eax, %cr3
         movl $0xc0000080, %ecx          /* EFER */
         rdmsr
@@ -41,17 +43,24 @@ start32:
         ljmpl $0x18, $start64
         .code64
 start64:
-        movl $kernel_stack, %esp
+        movabsq $at_base + base, %rax
+        jmp *%rax
+at_base:
+        movabsq $table + base, %rbx
+        movq (%rbx), %rax
+        movq %rax, %cr3
+        movabsq $kernel_stack + base, %rsp
+        lgdt gdt_pointer(%rip)
         lidt idt_pointer(%rip)
         movw $0x30, %ax
         ltr %ax
-        movl $table + 32, %ebx
-        movl -16(%rbx), %r12d
+        movl 16(%rbx), %r12d
+        addq $32, %rbx
 next:
         testl %r12d, %r12d
         jz done
         decl %r12d
-        movl $kernel_stack, %esp
+        movabsq $kernel_stack + base, %rsp
         movq (%rbx), %rdi
         movq 8(%rbx), %rax
         addq $16, %rbx
@@ -77,10 +86,11 @@ execute:
 to_user:
         andl $3, %eax
         shll $4, %eax
-        movabsq $user + higher, %rdx
+        movabsq $user + higher + base, %rdx
         addq %rax, %rdx
+        movabsq $user_stack + base, %rax
         pushq $0x2b
-        pushq $user_stack
+        pushq %rax
         pushq $2
         pushq $0x23
         pushq %rdx
@@ -113,17 +123,17 @@ gdt:    .quad 0
         .quad 0x00cff3000000ffff        /* 0x2b: data of ring 3 */
         .word 103, tss - _start         /* 0x30: the TSS; what marks it busy goes nowhere, to ROM */
         .byte 0xff, 0x89, 0, 0xff
-        .long 0, 0
+        .long base >> 32, 0
 gdt_pointer:
         .word gdt_pointer - gdt - 1
-        .long gdt
+        .quad gdt + base                /* of which 16-bit code takes the lower half */
 idt_pointer:
         .word 0x81 * 16 - 1
-        .quad idt
+        .quad idt + base
 
         .org 0x900
 tss:    .long 0
-        .quad kernel_stack
+        .quad kernel_stack + base
         .zero 92
         .org 0xa00
 
@@ -132,7 +142,7 @@ page_fault:
         popq %rcx
         movq %cr2, %rax
         movl $14, %edx
-        movl $kernel_stack, %esp
+        movabsq $kernel_stack + base, %rsp
         jmp report
 
         .org 0x1100
@@ -140,12 +150,12 @@ general_protection:
         popq %rcx
         xorl %eax, %eax
         movl $13, %edx
-        movl $kernel_stack, %esp
+        movabsq $kernel_stack + base, %rsp
         jmp report
 
         .org 0x1200
 back_from_user:
-        movl $kernel_stack, %esp
+        movabsq $kernel_stack + base, %rsp
         jmp went_through
 
         .org 0x2000
@@ -161,12 +171,12 @@ user:
         xorl %eax, %eax
         int $0x80
 
-/* Gates to 0xffff1000 and so on. */
+/* Gates to base + 0xffff1000 and so on. */
         .macro gate offset, type
         .word \offset, 0x18
         .byte 0, \type
         .word 0xffff
-        .long 0, 0
+        .long base >> 32, 0
         .endm
 
         .org 0x3000
@@ -175,6 +185,19 @@ idt:    .zero 13 * 16
         gate 0x1000, 0x8e
         .zero (0x80 - 15) * 16
         gate 0x1200, 0xee
+
+/* To begin with: the fourth GiB, where it is and from base on. Accessed and dirty already, for ROM stays as it is. */
+        .org 0x4000
+pdpt:   .zero 3 * 8
+        .quad 0xc00000e3                /* a page of 1 GiB */
+        .org 0x5000
+pml4:   .quad pdpt + 0x23
+        .zero 255 * 8
+        .quad pdpt + 0x23
+        .org 0x6000
+pml5:   .quad pml4 + 0x23
+        .zero 255 * 8
+        .quad pml4 + 0x23
 
         .org 0xfff0
 reset:  .byte 0xe9, 0x0d, 0x00          /* jmp start16, round the end of the segment */

@@ -42,6 +42,8 @@ class Emulator(harness.DaemonCase):
     ram_base = 0
     ram_file = 0 # the physical address that the emulator's RAM, a file, begins at
     ram = G
+    base, half = 0, None # the space's lowest address, and the bits of one in its half of what the architecture translates
+    samples = SAMPLES
     stamped = 0xc3, 8 # the code at each address that comes back, and by how much the address beside it is shifted
 
     @classmethod
@@ -80,6 +82,11 @@ class Emulator(harness.DaemonCase):
 
     # ---- a space with something of everything ----
 
+    def make_empty(self):
+        """The space, in the lower half unless there is a base."""
+        within = {"range": [hexa(self.base), hexa(self.base + (1 << self.half) - PAGE)]} if self.base else {}
+        self.create(arch=self.arch, ram=hexa(self.ram), ram_base=hexa(self.ram_base), **within)
+
     def flags(self):
         flags = self.random.choice(["r--", "rw-", "r-x", "rwx", "--x", "-w-", "---", "rw-", "rwx"])
         for word, chance in (("kernel", 0.4), ("global", 0.2), ("uncached", 0.1), ("device", 0.1)):
@@ -90,7 +97,7 @@ class Emulator(harness.DaemonCase):
     def make_areas(self, starts, count=150):
         """Areas of each backing and page size around `starts`; fixed addresses lie in the highest quarter of RAM."""
         for _ in range(3 * count): # some find no place
-            start = self.random.choice(starts) + self.random.randrange(0, 512) * PAGE
+            start = self.base + self.random.choice(starts) + self.random.randrange(0, 512) * PAGE
             size = self.random.randrange(1, 40) * PAGE
             more = {"backing": self.random.choice(["eager", "eager", "lazy", "linear"])}
             if self.random.random() < 0.2 and more["backing"] != "lazy":
@@ -110,6 +117,27 @@ class Emulator(harness.DaemonCase):
                 self.on("area.protect", start=hexa(at), size=hexa(PAGE), flags=self.flags())
             else:
                 self.on("area.unmap", start=hexa(at), size=hexa(PAGE))
+        self.make_large_areas(12)
+
+    def make_large_areas(self, count):
+        """Pages of 2 MiB; and of 1 GiB, in each of which RAM's highest quarter lies. Some of those are broken there."""
+        for i in range(count):
+            self.on("area.map", start=hexa(self.base + 32 * G + i * 4 * M), size="2M", flags=self.flags(),
+                    backing="eager", page="2M")
+            huge = self.base + 64 * G + i * 2 * G
+            self.on("area.map", start=hexa(huge), size="1G", flags=self.flags(), backing="linear", page="1G",
+                    pa=hexa(self.ram_base & -G))
+            if i % 3 == 2:
+                self.on("area.protect", start=hexa(huge + self.ram_base % G + self.ram * 7 // 8), size=hexa(PAGE),
+                        flags=self.flags())
+
+    def in_quarter(self, area):
+        """The part of an area that leads to RAM's highest quarter if it is a linear one; else all of it."""
+        low, high = int(area["start"], 16), int(area["end"], 16)
+        if "pa" not in area:
+            return low, high
+        at = low - int(area["pa"], 16) + self.ram_base # where RAM would begin
+        return max(low, at + self.ram * 3 // 4), min(high, at + self.ram)
 
     def reserved(self, addr):
         return False
@@ -118,22 +146,29 @@ class Emulator(harness.DaemonCase):
 
     def choose(self):
         """Addresses of eight bytes each, in areas and beside them."""
-        areas = [(int(a["start"], 16), int(a["end"], 16)) for a in self.on("area.list")["areas"]]
-        areas = [a for a in areas if not self.reserved(a[0])]
+        areas = [area for area in self.on("area.list")["areas"] if not self.reserved(int(area["start"], 16))]
         chosen = []
-        while len(chosen) < SAMPLES:
-            low, high = self.random.choice(areas)
+        while len(chosen) < self.samples:
+            area = self.random.choice(areas)
+            low, high = self.in_quarter(area)
             dice = self.random.random()
             if dice < 0.03:
-                addr = self.untranslated()
+                addr = self.random.choice([self.untranslated(), self.in_other_half()])
             elif dice < 0.15:
-                addr = self.random.choice([low - PAGE, high])
+                addr = self.random.choice([int(area["start"], 16) - PAGE, int(area["end"], 16)])
+            elif low >= high:
+                continue
             else:
                 addr = low + self.random.randrange((high - low) // PAGE) * PAGE
             addr = (addr & -PAGE) + self.random.randrange(8, 500) * 8
             if addr is not None and not self.reserved(addr):
                 chosen.append((addr & (1 << 64) - 1, self.random.choice(KINDS), self.random.choice(["user", "kernel"])))
         return chosen
+
+    def in_other_half(self):
+        """An address that is like one of the space's, but for the bits that tell the halves apart."""
+        low = self.random.randrange(1 << self.half)
+        return low if self.base else (1 << 64) - (1 << self.half) + low
 
     def walk_all(self, addresses):
         replies = self.peer.pipeline([("page.walk", {"space": self.space, "addr": hexa(a)}) for a in addresses])
@@ -215,7 +250,9 @@ class Emulator(harness.DaemonCase):
     def compare_leaves(self, chosen, predicted):
         """The accessed and dirty bits that the emulator left in the tables are those of the simulator."""
         hits = [sample[0] for sample, told in zip(chosen, predicted) if told[0] == "hit"]
-        for addr, walk in zip(hits, self.walk_all(hits)):
+        walks = self.walk_all(hits)
+        self.assertEqual({walk["page_size"] for walk in walks}, {hexa(PAGE), hexa(2 * M), hexa(G)})
+        for addr, walk in zip(hits, walks):
             leaf = walk["levels"][-1]
             entry, = struct.unpack("<Q", self.in_ram(int(leaf["table"], 16) + 8 * leaf["index"], 8))
             self.assertEqual(hexa(entry), leaf["entry"], "the leaf of %#x" % addr)
@@ -253,7 +290,7 @@ class Emulator(harness.DaemonCase):
     def test_every_access_ends_as_the_simulator_said(self):
         self.make_space()
         chosen = self.usable(self.choose())
-        self.assertGreater(len(chosen), SAMPLES * 9 // 10)
+        self.assertGreater(len(chosen), self.samples * 9 // 10)
         self.stamp_all(chosen)
         exported = self.on("page.export", path=self.in_folder("exported"))
         self.assertEqual((exported["arch"], exported["ram_base"], exported["ram"]),
@@ -266,14 +303,15 @@ class Emulator(harness.DaemonCase):
 
 class X8664(Emulator):
     emulator = "qemu-system-x86_64"
-    arch = "x86_64"
-    cr4 = 0xa0 # PAE, PGE
+    arch, half = "x86_64", 47
+    cr4, BOOT = 0xa0, 0x5000 # PAE, PGE; the firmware's own root, from CODE on
     starts = [0x20000000, 0x7fff00000000, 0x5555_4000_0000, G * 512 - 2 * M]
     ROM, CODE, HIGHER = 0xfffe0000, 0xffff0000, 1 << 32
     STACKS = 0x10000000
 
     def reserved(self, addr):
-        return addr < 0x10010000 or self.ROM - PAGE <= addr < 0x200000000
+        addr -= self.base
+        return 0 <= addr < 0x10010000 or self.ROM - PAGE <= addr < 0x200000000
 
     def untranslated(self):
         return self.random.choice([1 << 47, (1 << 64) - (1 << 47) - PAGE, 0xdeadbeef << 32])
@@ -291,16 +329,17 @@ class X8664(Emulator):
             self.assertEqual((vector, code, value), (14, told[1], told[2]), what)
 
     def make_space(self):
-        self.create(arch=self.arch, ram=hexa(self.ram))
-        self.on("area.map", start=hexa(self.ROM), size=hexa(2 * 0x10000), flags="rwx,kernel", backing="linear",
-                  pa=hexa(self.ROM))
-        self.on("area.map", start=hexa(self.CODE + 0x2000 + self.HIGHER), size=hexa(PAGE), flags="r-x",
-                  backing="linear", pa=hexa(self.CODE + 0x2000))
-        self.on("area.map", start=hexa(self.STACKS), size=hexa(PAGE), flags="rw-,kernel", backing="eager")
-        self.on("area.map", start=hexa(self.STACKS + 2 * PAGE), size=hexa(PAGE), flags="rw-", backing="eager")
+        self.make_empty()
+        self.map_at(self.ROM, 2 * 0x10000, "rwx,kernel", backing="linear", pa=hexa(self.ROM))
+        self.map_at(self.CODE + 0x2000 + self.HIGHER, PAGE, "r-x", backing="linear", pa=hexa(self.CODE + 0x2000))
+        self.map_at(self.STACKS, PAGE, "rw-,kernel", backing="eager")
+        self.map_at(self.STACKS + 2 * PAGE, PAGE, "rw-", backing="eager")
         for page in range(256): # the ROM's copy below 1 MiB hides RAM, which these have: the lowest frames come first
-            self.on("area.map", start=hexa(0x8000000 + 2 * page * PAGE), size=hexa(PAGE), flags="r--", backing="eager")
+            self.map_at(0x8000000 + 2 * page * PAGE, PAGE, "r--", backing="eager")
         self.make_areas(self.starts)
+
+    def map_at(self, start, size, flags, **more):
+        self.on("area.map", start=hexa(self.base + start), size=hexa(size), flags=flags, **more)
 
     def hidden(self, walk):
         """Whether the copy of the ROM below 1 MiB lies over something that the walk uses."""
@@ -308,9 +347,10 @@ class X8664(Emulator):
         return any(0xe0000 <= pa < 0x100000 for pa in at)
 
     def boot(self, root, chosen):
-        code = self.assemble("firmware_x86_64.S", self.CODE, "x86_64-none-elf", "-DTABLE=%#x" % self.ROM)
+        code = self.assemble("firmware_x86_64.S", self.CODE, "x86_64-none-elf", "-DTABLE=%#x" % self.ROM,
+                             "-DBASE=%#x" % self.base)
         os.rename(self.in_folder("exported"), self.in_folder("ram"))
-        table = struct.pack("<4Q", root, self.cr4, len(chosen), 0) + self.table_of(chosen)
+        table = struct.pack("<4Q", root, self.cr4, len(chosen), self.CODE + self.BOOT) + self.table_of(chosen)
         self.assertLessEqual(len(table), 0x10000)
         with open(self.in_folder("rom"), "wb") as file:
             file.write(table.ljust(0x10000, b"\0") + code)
@@ -325,13 +365,21 @@ class X8664(Emulator):
                 if walk is None or not self.hidden(walk)]
 
 
+class X8664Upper(X8664):
+    base, samples = -1 << 47 & (1 << 64) - 1, SAMPLES // 4
+
+
 class X8664La57(X8664):
-    arch = "x86_64-la57"
-    cr4 = 0x10a0
+    arch, half = "x86_64-la57", 56
+    cr4, BOOT = 0x10a0, 0x6000
     starts = X8664.starts + [1 << 47, (1 << 56) - 4 * M]
 
     def untranslated(self):
         return self.random.choice([1 << 56, (1 << 64) - (1 << 56) - PAGE, 0xdeadbeef << 32])
+
+
+class X8664La57Upper(X8664La57):
+    base, samples = -1 << 56 & (1 << 64) - 1, SAMPLES // 4
 
 
 class Virt(Emulator):
@@ -353,7 +401,7 @@ class Virt(Emulator):
 
 class Aarch64(Virt):
     emulator, source, target = "qemu-system-aarch64", "firmware_aarch64.S", ["aarch64-none-elf"]
-    arch = "aarch64"
+    arch, half = "aarch64", 48
     ram_file, ram_base = G, G + 2 * M # before it the machine leaves its device tree
     stamped = 0xd4000001, 32 # SVC
     starts = [0x20000000, 0x7fff00000000, 0x5555_4000_0000, (1 << 48) - 4 * M, G * 512 - 2 * M]
@@ -379,7 +427,7 @@ class Aarch64(Virt):
         self.assertEqual((vector, code, value), (told[1] >> 26, told[1], told[2]), what)
 
     def make_space(self):
-        self.create(arch=self.arch, ram=hexa(self.ram), ram_base=hexa(self.ram_base))
+        self.make_empty()
         self.on("area.map", start=hexa(self.FLASH), size="2M", flags="r-x,kernel", backing="linear", pa=hexa(self.FLASH))
         self.on("area.map", start=hexa(self.UART), size="4K", flags="rw-,kernel,device", backing="linear", pa=hexa(self.UART))
         self.on("area.map", start=hexa(self.HIGHER + self.USER), size="4K", flags="r-x", backing="linear", pa=hexa(self.USER))
@@ -412,7 +460,7 @@ class Riscv(Virt):
         self.assertEqual((vector, code, value), (1, told[1], told[2]), what)
 
     def make_space(self):
-        self.create(arch=self.arch, ram=hexa(self.ram), ram_base=hexa(self.ram_base))
+        self.make_empty()
         self.make_areas([0x400000, 0x40000000 - 2 * M, (1 << self.half) - 4 * M, 0x1555 << (self.half - 13)])
 
 
@@ -420,12 +468,24 @@ class RiscvSv39(Riscv):
     arch, half = "riscv-sv39", 38
 
 
+class RiscvSv39Upper(RiscvSv39):
+    base, samples = -1 << 38 & (1 << 64) - 1, SAMPLES // 4
+
+
 class RiscvSv48(Riscv):
     arch, half = "riscv-sv48", 47
 
 
+class RiscvSv48Upper(RiscvSv48):
+    base, samples = -1 << 47 & (1 << 64) - 1, SAMPLES // 4
+
+
 class RiscvSv57(Riscv):
     arch, half = "riscv-sv57", 56
+
+
+class RiscvSv57Upper(RiscvSv57):
+    base, samples = -1 << 56 & (1 << 64) - 1, SAMPLES // 4
 
 
 if __name__ == "__main__":
