@@ -1,6 +1,6 @@
 /* Page tables of x86-64 with four and with five levels. References are to the Intel 64 and IA-32 Architectures Software
- * Developer's Manual (SDM), volume 3A, order number 253668-078 (December 2022). Of the CPU: CR0.WP = 1, EFER.NXE = 1,
- * SMEP and SMAP off, the PAT as it stands after reset. */
+ * Developer's Manual (SDM), volume 3A, order number 253668-078 (December 2022). Of the CPU: CR0.WP = 1, CR4.PGE = 1,
+ * EFER.NXE = 1, SMEP and SMAP off, the PAT as it stands after reset. */
 #include "sim/walk.h"
 
 /* SDM 4.5.4, tables 4-15 to 4-20: the format of entries with 4-level and 5-level paging. */
@@ -145,7 +145,7 @@ static enum aspace_error walk_5(const struct sim *sim, uint64_t addr, struct ref
     .shared = SHARED, .writable = WRITE, .written = DIRTY, .table_used = ACCESSED, .encode = encode, .decode = decode, \
     .lower = lower, .allows = allows, .use = use, .code = code, .level_names = level_names, .names = names
 
-/* SDM 4.5, and 3.3.7.1: bits 63:47 of a linear address are all alike. */
+/* SDM 4.5, and 3.3.7.1 of volume 1: bits 63:47 of a linear address are all alike. */
 const struct arch arch_x86_64 = {.walk = walk_4, .name = "x86_64", .levels = 4, .half_bits = 47, FORMAT};
 
 /* SDM 4.5 with CR4.LA57 = 1: bits 63:56 are all alike. */
