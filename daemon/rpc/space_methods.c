@@ -17,14 +17,24 @@ static enum aspace_error read_ram(struct call *call, uint64_t *ret)
     return call->why.code;
 }
 
+/* What belongs to the other backend is refused, not passed over. */
+static enum aspace_error check_sim_params(struct call *call)
+{
+    static const enum param_id of_live[] = {PARAM_SECCOMP, PARAM_KEEP, PARAM_AGENT};
+
+    for (size_t i = 0; i < sizeof(of_live) / sizeof(*of_live); i++)
+        if (call_has(call, of_live[i]))
+            return call_refuse_param(call, ASPACE_INVALID_PARAMS, of_live[i],
+                                     "%s is for live processes: it goes with pid or command", param_names[of_live[i]]);
+    return ASPACE_OK;
+}
+
 static enum aspace_error create_sim(struct call *call, struct space_options *options, struct backend **ret)
 {
     uint64_t ram;
 
-    if (call_has(call, PARAM_KEEP))
-        return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_KEEP, "keep goes with command");
-    if (call_number(call, PARAM_AGENT))
-        return call_refuse_param(call, ASPACE_INVALID_PARAMS, PARAM_AGENT, "agent goes with pid or command");
+    if (check_sim_params(call))
+        return call->why.code;
     options->arch = arch_names[call_number(call, PARAM_ARCH)];
     options->bounds = sim_default_bounds(options->arch);
     if (call_has(call, PARAM_RANGE) && call_bounds(call, PARAM_RANGE, &options->bounds))

@@ -149,6 +149,12 @@ class SpaceMethods(harness.DaemonCase):
         self.assertIn(reply["error"]["code"], (INVALID_PARAM, NO_MEMORY))
         self.refused(NOT_FOUND, "space.info", space=self.space)
 
+    def test_what_belongs_to_a_live_process_is_refused_for_a_simulated_space(self):
+        for param, value in (("seccomp", "suspend"), ("keep", True), ("agent", True)):
+            error = self.refused(INVALID_PARAMS, "space.create", name=self.space, **{param: value})
+            self.assertEqual(error["data"]["param"], param)
+        self.refused(NOT_FOUND, "space.info", space=self.space)
+
     def test_a_name_that_is_taken_is_refused(self):
         first = self.create(tag="first")
         self.refused(ALREADY_EXISTS, "space.create", name=self.space, tag="second")
