@@ -39,14 +39,10 @@ int request_write(struct json_writer *w, const char *method, const char *params,
 
     w->comma = false;
     json_begin_object(w);
-    json_name(w, "jsonrpc");
-    json_string(w, "2.0");
-    if (id) {
-        json_name(w, "id");
-        json_uint(w, id);
-    }
-    json_name(w, "method");
-    json_string(w, method);
+    json_name_string(w, "jsonrpc", "2.0");
+    if (id)
+        json_name_uint(w, "id", id);
+    json_name_string(w, "method", method);
     if (params)
         add_params(w, params);
     json_end_object(w);

@@ -86,6 +86,11 @@ void json_int(struct json_writer *w, int64_t value);
 void json_hex(struct json_writer *w, uint64_t value);
 /* A string of base64. */
 void json_base64(struct json_writer *w, const void *bytes, size_t size);
+/* A name and its value. */
+static inline void json_name_string(struct json_writer *w, const char *name, const char *text);
+static inline void json_name_bool(struct json_writer *w, const char *name, bool value);
+static inline void json_name_uint(struct json_writer *w, const char *name, uint64_t value);
+static inline void json_name_hex(struct json_writer *w, const char *name, uint64_t value);
 /* Bytes that are one JSON value already. */
 void json_raw(struct json_writer *w, const char *text, size_t size);
 /* Bytes as they are, with no comma before them and no value counted: a newline between messages. */
@@ -147,6 +152,30 @@ static inline void json_name(struct json_writer *w, const char *name)
     *p++ = ':';
     w->size = (size_t)(p - w->data);
     w->comma = false;
+}
+
+static inline void json_name_string(struct json_writer *w, const char *name, const char *text)
+{
+    json_name(w, name);
+    json_string(w, text);
+}
+
+static inline void json_name_bool(struct json_writer *w, const char *name, bool value)
+{
+    json_name(w, name);
+    json_bool(w, value);
+}
+
+static inline void json_name_uint(struct json_writer *w, const char *name, uint64_t value)
+{
+    json_name(w, name);
+    json_uint(w, value);
+}
+
+static inline void json_name_hex(struct json_writer *w, const char *name, uint64_t value)
+{
+    json_name(w, name);
+    json_hex(w, value);
 }
 
 #endif

@@ -133,12 +133,6 @@ static const char *const field_schemas[] = {
     [FIELD_RANGES] = ARRAY(RANGE),
 };
 
-static void member_text(struct json_writer *w, const char *name, const char *text)
-{
-    json_name(w, name);
-    json_string(w, text);
-}
-
 static void member_json(struct json_writer *w, const char *name, const char *json)
 {
     json_name(w, name);
@@ -150,39 +144,37 @@ static void member_json(struct json_writer *w, const char *name, const char *jso
 static void write_choices(struct json_writer *w, const struct param_spec *spec)
 {
     json_begin_object(w);
-    member_text(w, "type", "string");
+    json_name_string(w, "type", "string");
     json_name(w, "enum");
     json_begin_array(w);
     for (size_t i = 0; spec->choices[i]; i++)
         json_string(w, spec->choices[i]);
     json_end_array(w);
     if (!spec->required && spec->type == TYPE_CHOICE)
-        member_text(w, "default", spec->choices[0]);
+        json_name_string(w, "default", spec->choices[0]);
     json_end_object(w);
 }
 
 static void write_array_of_choices(struct json_writer *w, const struct param_spec *spec)
 {
     json_begin_object(w);
-    member_text(w, "type", "array");
+    json_name_string(w, "type", "array");
     json_name(w, "items");
     write_choices(w, spec);
-    json_name(w, "minItems");
-    json_uint(w, 1);
+    json_name_uint(w, "minItems", 1);
     json_end_object(w);
 }
 
 static void write_param(struct json_writer *w, const struct param_spec *spec)
 {
     json_begin_object(w);
-    member_text(w, "name", param_names[spec->id]);
-    member_text(w, "summary", spec->doc);
-    json_name(w, "required");
-    json_bool(w, spec->required);
+    json_name_string(w, "name", param_names[spec->id]);
+    json_name_string(w, "summary", spec->doc);
+    json_name_bool(w, "required", spec->required);
     if (spec->unless)
-        member_text(w, "x-unless", param_names[spec->unless]);
+        json_name_string(w, "x-unless", param_names[spec->unless]);
     if (spec->fallback)
-        member_text(w, "x-default", spec->fallback);
+        json_name_string(w, "x-default", spec->fallback);
     if (spec->choices) {
         json_name(w, "schema");
         (spec->type == TYPE_CHOICE ? write_choices : write_array_of_choices)(w, spec);
@@ -201,7 +193,7 @@ static void write_field(struct json_writer *w, const struct field_spec *field)
     json_name(w, field->name);
     if (strncmp(schema, "{\"$ref\"", 7) != 0) {
         json_raw(w, schema, strlen(schema) - 1);
-        member_text(w, "description", field->doc);
+        json_name_string(w, "description", field->doc);
         json_bytes(w, "}", 1);
         return;
     }
@@ -210,14 +202,14 @@ static void write_field(struct json_writer *w, const struct field_spec *field)
     json_begin_array(w);
     json_raw(w, schema, strlen(schema));
     json_end_array(w);
-    member_text(w, "description", field->doc);
+    json_name_string(w, "description", field->doc);
     json_end_object(w);
 }
 
 static void write_object_schema(struct json_writer *w, const struct field_spec *fields, size_t count)
 {
     json_begin_object(w);
-    member_text(w, "type", "object");
+    json_name_string(w, "type", "object");
     json_name(w, "properties");
     json_begin_object(w);
     for (size_t i = 0; i < count; i++)
@@ -236,7 +228,7 @@ static void write_object_schema(struct json_writer *w, const struct field_spec *
 static void write_result(struct json_writer *w, const struct method *method)
 {
     json_begin_object(w);
-    member_text(w, "name", method->traits & METHOD_RETURNS_SPACE ? "space" : "result");
+    json_name_string(w, "name", method->traits & METHOD_RETURNS_SPACE ? "space" : "result");
     if (method->traits & METHOD_RETURNS_SPACE) {
         member_json(w, "schema", SPACE);
     } else {
@@ -254,7 +246,7 @@ static void write_error_ref(struct json_writer *w, enum aspace_error code)
 
     snprintf(ref, sizeof(ref), "#/components/errors/%s", aspace_error_name(code));
     json_begin_object(w);
-    member_text(w, "$ref", ref);
+    json_name_string(w, "$ref", ref);
     json_end_object(w);
 }
 
@@ -275,10 +267,10 @@ static void write_error(struct json_writer *w, enum aspace_error code)
     json_begin_object(w);
     json_name(w, "code");
     json_int(w, code);
-    member_text(w, "message", aspace_error_text(code));
+    json_name_string(w, "message", aspace_error_text(code));
     json_name(w, "data");
     json_begin_object(w);
-    member_text(w, "name", aspace_error_name(code));
+    json_name_string(w, "name", aspace_error_name(code));
     json_end_object(w);
     json_end_object(w);
 }
@@ -306,9 +298,9 @@ static void write_components(struct json_writer *w)
 static void write_method(struct json_writer *w, const struct method *method)
 {
     json_begin_object(w);
-    member_text(w, "name", method->name);
-    member_text(w, "summary", method->summary);
-    member_text(w, "paramStructure", "either");
+    json_name_string(w, "name", method->name);
+    json_name_string(w, "summary", method->summary);
+    json_name_string(w, "paramStructure", "either");
     json_name(w, "params");
     json_begin_array(w);
     for (size_t i = 0; i < method->param_count; i++)
@@ -319,16 +311,17 @@ static void write_method(struct json_writer *w, const struct method *method)
     json_name(w, "errors");
     write_errors(w, method);
     if (method->verb)
-        member_text(w, "x-verb", method->verb);
+        json_name_string(w, "x-verb", method->verb);
     json_end_object(w);
 }
 
 static void write_info(struct json_writer *w)
 {
     json_begin_object(w);
-    member_text(w, "title", "aspaced");
-    member_text(w, "description", "Address spaces over a Unix socket: named sets of areas, simulated page tables.");
-    member_text(w, "version", ASPACE_VERSION);
+    json_name_string(w, "title", "aspaced");
+    json_name_string(w, "description",
+                     "Address spaces over a Unix socket: named sets of areas, simulated page tables.");
+    json_name_string(w, "version", ASPACE_VERSION);
     json_end_object(w);
 }
 
@@ -336,8 +329,8 @@ static void write_info(struct json_writer *w)
 static void write_notification(struct json_writer *w, const struct notification *notification)
 {
     json_begin_object(w);
-    member_text(w, "name", notification->name);
-    member_text(w, "summary", notification->summary);
+    json_name_string(w, "name", notification->name);
+    json_name_string(w, "summary", notification->summary);
     json_name(w, "params");
     write_object_schema(w, notification->fields, notification->field_count);
     json_end_object(w);
@@ -346,7 +339,7 @@ static void write_notification(struct json_writer *w, const struct notification 
 void methods_write_openrpc(struct json_writer *w)
 {
     json_begin_object(w);
-    member_text(w, "openrpc", "1.3.2");
+    json_name_string(w, "openrpc", "1.3.2");
     json_name(w, "info");
     write_info(w);
     json_name(w, "methods");

@@ -76,8 +76,7 @@ static int look_at_space(struct listing *l)
     int status;
 
     json_begin_object(&params);
-    json_name(&params, "space");
-    json_string(&params, l->args->value[PARAM_SPACE]);
+    json_name_string(&params, "space", l->args->value[PARAM_SPACE]);
     json_end_object(&params);
     json_bytes(&params, "", 1);
     status = session_call(l->session, methods[METHOD_SPACE_INFO].name, params.data, &reply);

@@ -81,8 +81,7 @@ static int read_source(struct import *import, const char *source)
 static const char *one_member(struct json_writer *w, const char *name, const char *value)
 {
     json_begin_object(w);
-    json_name(w, name);
-    json_string(w, value);
+    json_name_string(w, name, value);
     json_end_object(w);
     json_bytes(w, "", 1);
     return w->failed ? "{}" : w->data;
@@ -189,22 +188,18 @@ static void drop_outside(struct import *import)
 
 static void write_member(struct json_writer *w, enum param_id id, const char *text)
 {
-    json_name(w, param_names[id]);
-    json_string(w, text);
+    json_name_string(w, param_names[id], text);
 }
 
 /* One operation of space.apply. */
 static void write_row(struct json_writer *w, enum method_id method, const struct maps_row *row)
 {
     json_begin_object(w);
-    json_name(w, "method");
-    json_string(w, methods[method].name);
+    json_name_string(w, "method", methods[method].name);
     json_name(w, "params");
     json_begin_object(w);
-    json_name(w, param_names[PARAM_START]);
-    json_hex(w, row->start);
-    json_name(w, param_names[PARAM_SIZE]);
-    json_hex(w, row->end - row->start);
+    json_name_hex(w, param_names[PARAM_START], row->start);
+    json_name_hex(w, param_names[PARAM_SIZE], row->end - row->start);
     if (method == METHOD_AREA_MAP) {
         write_member(w, PARAM_FLAGS, row->flags);
         if (row->tag)
@@ -330,16 +325,11 @@ static void print_json(const struct import *import)
     struct json_writer w = {0};
 
     json_begin_object(&w);
-    json_name(&w, "space");
-    json_string(&w, import->space);
-    json_name(&w, "created");
-    json_bool(&w, import->created);
-    json_name(&w, "areas");
-    json_uint(&w, import->mapped);
-    json_name(&w, "size");
-    json_hex(&w, total_bytes(import));
-    json_name(&w, "skipped");
-    json_uint(&w, import->skipped);
+    json_name_string(&w, "space", import->space);
+    json_name_bool(&w, "created", import->created);
+    json_name_uint(&w, "areas", import->mapped);
+    json_name_hex(&w, "size", total_bytes(import));
+    json_name_uint(&w, "skipped", import->skipped);
     json_end_object(&w);
     json_bytes(&w, "\n", 1);
     if (!w.failed)

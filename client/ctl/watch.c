@@ -249,9 +249,7 @@ int run_monitor(struct session *s, char **words, int count)
     if (count && !arg_is_utf8(words[0]))
         return usage_error("FILTER is not valid UTF-8");
     json_begin_object(&params);
-    if (count) {
-        json_name(&params, "filter");
-        json_string(&params, words[0]);
-    }
+    if (count)
+        json_name_string(&params, "filter", words[0]);
     return begin_and_follow(s, methods[METHOD_MONITOR_START].name, &params);
 }

@@ -82,10 +82,8 @@ static void write_refused(struct apply *a)
     }
     json_begin_object(w);
     write_number(w, "code", why->code);
-    json_name(w, "name");
-    json_string(w, aspace_error_name(why->code));
-    json_name(w, "message");
-    json_string(w, why->message);
+    json_name_string(w, "name", aspace_error_name(why->code));
+    json_name_string(w, "message", why->message);
     write_error_details(w, why, NULL);
     json_end_object(w);
 }
@@ -125,8 +123,7 @@ static void write_end(struct apply *a, uint64_t generation, size_t areas_before)
     struct json_writer *w = a->call->out;
 
     json_end_array(w);
-    json_name(w, "generation");
-    json_uint(w, generation);
+    json_name_uint(w, "generation", generation);
     if (a->dry_run)
         write_would(a, areas_before);
     json_end_object(w);

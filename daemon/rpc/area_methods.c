@@ -59,8 +59,7 @@ enum aspace_error area_find_free(struct call *call)
     if (read_placement(call, &place) || memory_set_find_free(&call->space->set, &place, &call->why, &page))
         return call->why.code;
     json_begin_object(call->out);
-    json_name(call->out, "start");
-    json_hex(call->out, page_addr(page));
+    json_name_hex(call->out, "start", page_addr(page));
     json_end_object(call->out);
     return ASPACE_OK;
 }
@@ -216,8 +215,7 @@ enum aspace_error area_map_method(struct call *call)
         return call->why.code;
     }
     json_begin_object(call->out);
-    json_name(call->out, "start");
-    json_hex(call->out, page_addr(page));
+    json_name_hex(call->out, "start", page_addr(page));
     write_area_member(call->out, "area", call->space, &area, true);
     write_generation_end(call);
     return ASPACE_OK;
@@ -253,10 +251,8 @@ enum aspace_error area_unmap(struct call *call)
     if (unmap(call, &pages, &removed))
         return call->why.code;
     json_begin_object(call->out);
-    json_name(call->out, "unmapped");
-    json_hex(call->out, page_addr(pages));
-    json_name(call->out, "removed");
-    json_uint(call->out, removed);
+    json_name_hex(call->out, "unmapped", page_addr(pages));
+    json_name_uint(call->out, "removed", removed);
     write_generation_end(call);
     return ASPACE_OK;
 }
@@ -282,8 +278,7 @@ enum aspace_error area_protect(struct call *call)
     if (protect(call, &changed))
         return call->why.code;
     json_begin_object(call->out);
-    json_name(call->out, "changed");
-    json_uint(call->out, changed);
+    json_name_uint(call->out, "changed", changed);
     write_generation_end(call);
     return ASPACE_OK;
 }
@@ -327,8 +322,7 @@ enum aspace_error area_merge(struct call *call)
     if (call_range(call, &range) || memory_set_merge(&call->space->set, range, &call->why, &merged))
         return call->why.code;
     json_begin_object(call->out);
-    json_name(call->out, "merged");
-    json_uint(call->out, merged);
+    json_name_uint(call->out, "merged", merged);
     write_generation_end(call);
     return ASPACE_OK;
 }
@@ -384,8 +378,7 @@ enum aspace_error area_overlaps(struct call *call)
         return call->why.code;
     any = memory_set_first(&call->space->set, range, &area);
     json_begin_object(call->out);
-    json_name(call->out, "overlaps");
-    json_bool(call->out, any);
+    json_name_bool(call->out, "overlaps", any);
     write_area_member(call->out, "first", call->space, &area, any);
     json_end_object(call->out);
     return ASPACE_OK;

@@ -7,18 +7,12 @@
 #include "base/clock.h"
 #include "rpc/call.h"
 
-static void write_member(struct json_writer *w, const char *name, uint64_t value)
-{
-    json_name(w, name);
-    json_uint(w, value);
-}
-
 static void write_peer(struct json_writer *w, const struct identity *who)
 {
     json_name(w, "peer");
     json_begin_object(w);
-    write_member(w, "uid", who->uid);
-    write_member(w, "gid", who->gid);
+    json_name_uint(w, "uid", who->uid);
+    json_name_uint(w, "gid", who->gid);
     json_name(w, "pid");
     json_int(w, who->pid);
     json_end_object(w);
@@ -34,7 +28,7 @@ static void write_params(struct json_writer *w, const struct rpc_request *reques
     if (!request->params)
         return;
     if (size > AUDIT_PARAMS_MAX) {
-        write_member(w, "params_size", size);
+        json_name_uint(w, "params_size", size);
         return;
     }
     json_name(w, "params");
@@ -49,15 +43,12 @@ static void write_outcome(struct json_writer *w, const struct call *call)
 {
     const struct space *space = call->made ? call->made : call->space;
 
-    json_name(w, "outcome");
-    json_string(w, call->code ? aspace_error_name(call->code) : "ok");
-    if (call->code) {
-        json_name(w, "message");
-        json_string(w, call->why.message);
-    }
+    json_name_string(w, "outcome", call->code ? aspace_error_name(call->code) : "ok");
+    if (call->code)
+        json_name_string(w, "message", call->why.message);
     if (space)
-        write_member(w, "generation", space_seen(space).generation);
-    write_member(w, "ns", clock_ns() - call->began);
+        json_name_uint(w, "generation", space_seen(space).generation);
+    json_name_uint(w, "ns", clock_ns() - call->began);
 }
 
 static void write_line(struct json_writer *w, const struct call *call)
@@ -72,11 +63,9 @@ static void write_line(struct json_writer *w, const struct call *call)
     size = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(text + size, sizeof(text) - size, ".%06ldZ", now.tv_nsec / 1000);
     json_begin_object(w);
-    json_name(w, "time");
-    json_string(w, text);
+    json_name_string(w, "time", text);
     write_peer(w, &call->who);
-    json_name(w, "method");
-    json_string(w, call->method->name);
+    json_name_string(w, "method", call->method->name);
     write_params(w, &call->request);
     write_outcome(w, call);
     json_end_object(w);

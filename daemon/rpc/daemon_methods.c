@@ -33,28 +33,16 @@ enum aspace_error daemon_shutdown(struct call *call)
     return empty_result(call);
 }
 
-static void write_count(struct json_writer *w, const char *name, uint64_t value)
-{
-    json_name(w, name);
-    json_uint(w, value);
-}
-
-static void write_text(struct json_writer *w, const char *name, const char *text)
-{
-    json_name(w, name);
-    json_string(w, text);
-}
-
 static void write_uptime(struct call *call)
 {
-    write_count(call->out, "uptime_ms", (clock_ns() - call->service->started_ns) / 1000000);
+    json_name_uint(call->out, "uptime_ms", (clock_ns() - call->service->started_ns) / 1000000);
 }
 
 static void write_limits(struct json_writer *w, const struct limits *limits)
 {
     json_name(w, "limits");
     json_begin_object(w);
-#define X(name, value, least, most, text) write_count(w, "max_" #name, limits->name);
+#define X(name, value, least, most, text) json_name_uint(w, "max_" #name, limits->name);
     LIMIT_MAP(X)
 #undef X
     json_end_object(w);
@@ -65,10 +53,10 @@ enum aspace_error daemon_info(struct call *call)
     struct json_writer *w = call->out;
 
     json_begin_object(w);
-    write_text(w, "name", "aspaced");
-    write_text(w, "version", ASPACE_VERSION);
-    write_count(w, "protocol", ASPACE_PROTOCOL);
-    write_count(w, "pid", (uint64_t)getpid());
+    json_name_string(w, "name", "aspaced");
+    json_name_string(w, "version", ASPACE_VERSION);
+    json_name_uint(w, "protocol", ASPACE_PROTOCOL);
+    json_name_uint(w, "pid", (uint64_t)getpid());
     write_uptime(call);
     json_name(w, "backends");
     json_begin_array(w);
@@ -84,13 +72,13 @@ enum aspace_error daemon_info(struct call *call)
 static void write_method_stats(struct json_writer *w, const struct method_stats *stats)
 {
     json_begin_object(w);
-    write_count(w, "requests", stats->latency.count);
-    write_count(w, "errors", stats->errors);
-    write_count(w, "p50_ns", histogram_quantile(&stats->latency, 0.5));
-    write_count(w, "p99_ns", histogram_quantile(&stats->latency, 0.99));
-    write_count(w, "p999_ns", histogram_quantile(&stats->latency, 0.999));
-    write_count(w, "max_ns", stats->latency.max);
-    write_count(w, "total_ns", stats->latency.sum);
+    json_name_uint(w, "requests", stats->latency.count);
+    json_name_uint(w, "errors", stats->errors);
+    json_name_uint(w, "p50_ns", histogram_quantile(&stats->latency, 0.5));
+    json_name_uint(w, "p99_ns", histogram_quantile(&stats->latency, 0.99));
+    json_name_uint(w, "p999_ns", histogram_quantile(&stats->latency, 0.999));
+    json_name_uint(w, "max_ns", stats->latency.max);
+    json_name_uint(w, "total_ns", stats->latency.sum);
     json_end_object(w);
 }
 
@@ -112,10 +100,10 @@ static void write_connections(struct json_writer *w, const struct service *servi
 {
     json_name(w, "connections");
     json_begin_object(w);
-    write_count(w, "open", service->connections_open);
-    write_count(w, "accepted", service->connections_accepted);
-    write_count(w, "refused", service->connections_refused);
-    write_count(w, "denied", service->connections_denied);
+    json_name_uint(w, "open", service->connections_open);
+    json_name_uint(w, "accepted", service->connections_accepted);
+    json_name_uint(w, "refused", service->connections_refused);
+    json_name_uint(w, "denied", service->connections_denied);
     json_end_object(w);
 }
 
@@ -128,9 +116,9 @@ static void write_requests(struct json_writer *w, const struct service *service)
         requests += service->methods[i].latency.count;
         errors += service->methods[i].errors;
     }
-    write_count(w, "messages", service->messages);
-    write_count(w, "requests", requests);
-    write_count(w, "errors", errors);
+    json_name_uint(w, "messages", service->messages);
+    json_name_uint(w, "requests", requests);
+    json_name_uint(w, "errors", errors);
 }
 
 static void write_spaces(struct json_writer *w, struct registry *registry)
@@ -151,15 +139,15 @@ static void write_spaces(struct json_writer *w, struct registry *registry)
         sum.data += one.frames.data + one.kept.data;
         sum.tables += one.frames.tables + one.kept.tables;
     }
-    write_count(w, "spaces", registry->count);
-    write_count(w, "areas", areas);
+    json_name_uint(w, "spaces", registry->count);
+    json_name_uint(w, "areas", areas);
     json_name(w, "frames");
     json_begin_object(w);
-    write_count(w, "used", sum.used);
-    write_count(w, "data", sum.data);
-    write_count(w, "tables", sum.tables);
-    write_count(w, "shared", sum.shared);
-    write_count(w, "total", sum.total);
+    json_name_uint(w, "used", sum.used);
+    json_name_uint(w, "data", sum.data);
+    json_name_uint(w, "tables", sum.tables);
+    json_name_uint(w, "shared", sum.shared);
+    json_name_uint(w, "total", sum.total);
     json_end_object(w);
 }
 
@@ -167,8 +155,8 @@ static void write_bytes(struct json_writer *w, const struct service *service)
 {
     json_name(w, "bytes");
     json_begin_object(w);
-    write_count(w, "received", service->bytes_received);
-    write_count(w, "sent", service->bytes_sent);
+    json_name_uint(w, "received", service->bytes_received);
+    json_name_uint(w, "sent", service->bytes_sent);
     json_end_object(w);
 }
 
@@ -176,9 +164,9 @@ static void write_queues(struct json_writer *w, const struct service *service)
 {
     json_name(w, "queues");
     json_begin_object(w);
-    write_count(w, "spaces", service->actors.count);
-    write_count(w, "requests", actors_depth(&service->actors));
-    write_count(w, "waiting", waits_count(service));
+    json_name_uint(w, "spaces", service->actors.count);
+    json_name_uint(w, "requests", actors_depth(&service->actors));
+    json_name_uint(w, "waiting", waits_count(service));
     json_end_object(w);
 }
 
@@ -188,8 +176,8 @@ static void write_audit(struct json_writer *w, struct audit *audit)
         return;
     json_name(w, "audit");
     json_begin_object(w);
-    write_count(w, "lines", atomic_load(&audit->lines));
-    write_count(w, "lost", atomic_load(&audit->lost));
+    json_name_uint(w, "lines", atomic_load(&audit->lines));
+    json_name_uint(w, "lost", atomic_load(&audit->lost));
     json_end_object(w);
 }
 

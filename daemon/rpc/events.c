@@ -16,12 +16,9 @@ static void begin_event(struct json_writer *w, const char *space, enum aspace_ev
 {
     w->size = 0;
     w->comma = false;
-    json_name(w, "space");
-    json_string(w, space);
-    json_name(w, "kind");
-    json_string(w, event_names[kind]);
-    json_name(w, "generation");
-    json_uint(w, generation);
+    json_name_string(w, "space", space);
+    json_name_string(w, "kind", event_names[kind]);
+    json_name_uint(w, "generation", generation);
 }
 
 static struct notice *make_notice(struct json_writer *w, const char *name, unsigned kind)
@@ -131,8 +128,7 @@ static void write_params(struct json_writer *w, const struct rpc_request *reques
     size_t size = request->params ? t->end - t->start : 0;
 
     if (size > MONITOR_PARAMS_MAX) {
-        json_name(w, "params_size");
-        json_uint(w, size);
+        json_name_uint(w, "params_size", size);
     } else if (size) {
         json_name(w, "params");
         write_compact(w, request->doc->text + t->start, size);
@@ -143,12 +139,9 @@ static void write_peer(struct json_writer *w, const struct call *call)
 {
     json_name(w, "peer");
     json_begin_object(w);
-    if (call->peer) { /* else it has left */
-        json_name(w, "connection");
-        json_uint(w, call->peer->number);
-    }
-    json_name(w, "uid");
-    json_uint(w, call->who.uid);
+    if (call->peer) /* else it has left */
+        json_name_uint(w, "connection", call->peer->number);
+    json_name_uint(w, "uid", call->who.uid);
     json_name(w, "pid");
     json_int(w, call->who.pid);
     json_end_object(w);
@@ -157,17 +150,12 @@ static void write_peer(struct json_writer *w, const struct call *call)
 static void write_request(struct json_writer *w, const struct call *call, const char *method)
 {
     write_peer(w, call);
-    json_name(w, "method");
-    json_string(w, method);
+    json_name_string(w, "method", method);
     write_params(w, &call->request);
-    json_name(w, "ok");
-    json_bool(w, call->code == ASPACE_OK);
-    if (call->code) {
-        json_name(w, "error");
-        json_string(w, aspace_error_name(call->code));
-    }
-    json_name(w, "ns");
-    json_uint(w, call->service->now - call->began);
+    json_name_bool(w, "ok", call->code == ASPACE_OK);
+    if (call->code)
+        json_name_string(w, "error", aspace_error_name(call->code));
+    json_name_uint(w, "ns", call->service->now - call->began);
 }
 
 void monitor_publish(struct call *call)
@@ -265,14 +253,10 @@ enum aspace_error events_subscribe(struct call *call)
     if (call_has(call, PARAM_SINCE))
         lost = feed_rewind(f, call_number(call, PARAM_SINCE));
     json_begin_object(call->out);
-    json_name(call->out, "subscription");
-    json_uint(call->out, f->id);
-    json_name(call->out, "seq");
-    json_uint(call->out, feed->last);
-    if (lost) {
-        json_name(call->out, "lost");
-        json_uint(call->out, lost);
-    }
+    json_name_uint(call->out, "subscription", f->id);
+    json_name_uint(call->out, "seq", feed->last);
+    if (lost)
+        json_name_uint(call->out, "lost", lost);
     json_end_object(call->out);
     return ASPACE_OK;
 }
@@ -302,8 +286,7 @@ enum aspace_error events_unsubscribe(struct call *call)
         return call_refuse_param(call, ASPACE_NOT_FOUND, PARAM_SUBSCRIPTION, "this connection has no subscription %zu",
                                  (size_t)id);
     json_begin_object(call->out);
-    json_name(call->out, "ended");
-    json_uint(call->out, ended);
+    json_name_uint(call->out, "ended", ended);
     json_end_object(call->out);
     return ASPACE_OK;
 }

@@ -186,16 +186,12 @@ static void begin(const struct follower *f, enum notification_id id, struct json
 {
     out->comma = false;
     json_begin_object(out);
-    json_name(out, "jsonrpc");
-    json_string(out, "2.0");
-    json_name(out, "method");
-    json_string(out, notifications[id].name);
+    json_name_string(out, "jsonrpc", "2.0");
+    json_name_string(out, "method", notifications[id].name);
     json_name(out, "params");
     json_begin_object(out);
-    if (f->feed->numbered) {
-        json_name(out, "subscription");
-        json_uint(out, f->id);
-    }
+    if (f->feed->numbered)
+        json_name_uint(out, "subscription", f->id);
 }
 
 static void end(struct json_writer *out)
@@ -207,8 +203,7 @@ static void end(struct json_writer *out)
 static void tell_lost(struct follower *f, struct json_writer *out)
 {
     begin(f, f->feed->lost, out);
-    json_name(out, "lost");
-    json_uint(out, f->lost);
+    json_name_uint(out, "lost", f->lost);
     end(out);
     f->lost = 0;
 }
@@ -216,10 +211,8 @@ static void tell_lost(struct follower *f, struct json_writer *out)
 static void tell(const struct follower *f, uint64_t seq, const struct notice *notice, struct json_writer *out)
 {
     begin(f, f->feed->notice, out);
-    if (f->feed->numbered) {
-        json_name(out, "seq");
-        json_uint(out, seq);
-    }
+    if (f->feed->numbered)
+        json_name_uint(out, "seq", seq);
     if (out->comma)
         json_bytes(out, ",", 1);
     json_bytes(out, notice->bytes, notice->size);

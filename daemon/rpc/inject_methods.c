@@ -40,8 +40,7 @@ enum aspace_error inject_set(struct call *call)
     if (read_fault(call, &fault) || space_inject(call->space, &fault, call->service->limits.faults, &call->why, &id))
         return call->why.code;
     json_begin_object(call->out);
-    json_name(call->out, "id");
-    json_uint(call->out, id);
+    json_name_uint(call->out, "id", id);
     json_end_object(call->out);
     return ASPACE_OK;
 }
@@ -55,25 +54,17 @@ enum aspace_error inject_clear(struct call *call)
     else if (space_uninject(call->space, call_number(call, PARAM_ID), &call->why))
         return call->why.code;
     json_begin_object(call->out);
-    json_name(call->out, "cleared");
-    json_uint(call->out, before - call->space->inject.count);
+    json_name_uint(call->out, "cleared", before - call->space->inject.count);
     json_end_object(call->out);
     return ASPACE_OK;
-}
-
-static void write_count(struct json_writer *w, const char *name, uint64_t count)
-{
-    json_name(w, name);
-    json_uint(w, count);
 }
 
 static void write_injected(struct json_writer *w, const struct inject_fault *fault)
 {
     json_begin_object(w);
-    write_count(w, "id", fault->id);
-    json_name(w, "op");
-    json_string(w, inject_op_names[fault->op]);
-    write_count(w, fault->each ? "every" : "nth", fault->step);
+    json_name_uint(w, "id", fault->id);
+    json_name_string(w, "op", inject_op_names[fault->op]);
+    json_name_uint(w, fault->each ? "every" : "nth", fault->step);
     if (fault->has_within) {
         json_name(w, "within");
         json_begin_array(w);
@@ -81,11 +72,10 @@ static void write_injected(struct json_writer *w, const struct inject_fault *fau
         json_hex(w, page_addr(fault->within.end));
         json_end_array(w);
     }
-    json_name(w, "error");
-    json_string(w, aspace_error_name(fault->error));
-    write_count(w, "count", fault->count);
-    write_count(w, "seen", fault->seen);
-    write_count(w, "fired", fault->fired);
+    json_name_string(w, "error", aspace_error_name(fault->error));
+    json_name_uint(w, "count", fault->count);
+    json_name_uint(w, "seen", fault->seen);
+    json_name_uint(w, "fired", fault->fired);
     json_end_object(w);
 }
 

@@ -9,20 +9,13 @@ static void write_level_members(struct json_writer *w, const struct walk_level *
 {
     char flags[FLAGS_TEXT_MAX];
 
-    json_name(w, "level");
-    json_uint(w, level->level);
-    json_name(w, "table");
-    json_hex(w, level->table);
-    json_name(w, "index");
-    json_uint(w, level->index);
-    json_name(w, "entry");
-    json_hex(w, level->entry);
-    json_name(w, "flags");
-    json_string(w, flags_format(level->flags, flags));
-    json_name(w, "present");
-    json_bool(w, level->present);
-    json_name(w, "leaf");
-    json_bool(w, level->leaf);
+    json_name_uint(w, "level", level->level);
+    json_name_hex(w, "table", level->table);
+    json_name_uint(w, "index", level->index);
+    json_name_hex(w, "entry", level->entry);
+    json_name_string(w, "flags", flags_format(level->flags, flags));
+    json_name_bool(w, "present", level->present);
+    json_name_bool(w, "leaf", level->leaf);
 }
 
 static void write_level(struct json_writer *w, const struct walk_level *level)
@@ -57,8 +50,7 @@ enum aspace_error page_walk(struct call *call)
         json_hex(w, walk.pa);
     else
         json_null(w);
-    json_name(w, "page_size");
-    json_hex(w, walk.page_size);
+    json_name_hex(w, "page_size", walk.page_size);
     json_end_object(w);
     return ASPACE_OK;
 }
@@ -66,19 +58,13 @@ enum aspace_error page_walk(struct call *call)
 static void write_dump_entry(struct json_writer *w, const struct dump_entry *entry)
 {
     json_begin_object(w);
-    json_name(w, "start");
-    json_hex(w, entry->start);
-    json_name(w, "size");
-    json_hex(w, entry->size);
-    json_name(w, "name");
-    json_string(w, entry->name);
+    json_name_hex(w, "start", entry->start);
+    json_name_hex(w, "size", entry->size);
+    json_name_string(w, "name", entry->name);
     write_level_members(w, &entry->at);
-    json_name(w, "count");
-    json_uint(w, entry->count);
-    json_name(w, "pa");
-    json_hex(w, entry->pa);
-    json_name(w, "bits");
-    json_string(w, entry->bits);
+    json_name_uint(w, "count", entry->count);
+    json_name_hex(w, "pa", entry->pa);
+    json_name_string(w, "bits", entry->bits);
     json_end_object(w);
 }
 
@@ -140,16 +126,11 @@ enum aspace_error page_export(struct call *call)
     if (backend->ops->export(backend, call_text(call, PARAM_PATH), &call->why, &export))
         return call->why.code;
     json_begin_object(w);
-    json_name(w, "arch");
-    json_string(w, call->space->arch);
-    json_name(w, "root");
-    json_hex(w, export.root);
-    json_name(w, "ram");
-    json_hex(w, export.ram);
-    json_name(w, "ram_base");
-    json_hex(w, export.ram_base);
-    json_name(w, "frames");
-    json_uint(w, export.frames);
+    json_name_string(w, "arch", call->space->arch);
+    json_name_hex(w, "root", export.root);
+    json_name_hex(w, "ram", export.ram);
+    json_name_hex(w, "ram_base", export.ram_base);
+    json_name_uint(w, "frames", export.frames);
     json_end_object(w);
     return ASPACE_OK;
 }
@@ -160,12 +141,9 @@ static void write_fault(struct call *call, const struct access *access, const st
 
     json_name(w, "fault");
     json_begin_object(w);
-    json_name(w, "reason");
-    json_string(w, access->reason);
-    json_name(w, "addr");
-    json_hex(w, access->addr);
-    json_name(w, "code");
-    json_uint(w, access->code);
+    json_name_string(w, "reason", access->reason);
+    json_name_hex(w, "addr", access->addr);
+    json_name_uint(w, "code", access->code);
     write_area_member(w, "area", call->space, area, has_area);
     json_end_object(w);
 }
@@ -183,13 +161,11 @@ enum aspace_error memory_access(struct call *call)
                      &call->why, &access, &area, &has_area))
         return call->why.code;
     json_begin_object(w);
-    json_name(w, "outcome");
-    json_string(w, outcome_names[access.outcome]);
+    json_name_string(w, "outcome", outcome_names[access.outcome]);
     if (access.outcome == ASPACE_OUTCOME_FAULT) {
         write_fault(call, &access, &area, has_area);
     } else if (access.has_pa) {
-        json_name(w, "pa");
-        json_hex(w, access.pa);
+        json_name_hex(w, "pa", access.pa);
     }
     json_end_object(w);
     return ASPACE_OK;
@@ -247,8 +223,7 @@ enum aspace_error memory_write(struct call *call)
     }
     if (space_write(call->space, call_number(call, PARAM_ADDR), bytes, size, &call->why) == ASPACE_OK) {
         json_begin_object(call->out);
-        json_name(call->out, "written");
-        json_hex(call->out, size);
+        json_name_hex(call->out, "written", size);
         json_end_object(call->out);
     }
     free(bytes);

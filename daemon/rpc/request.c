@@ -214,23 +214,17 @@ void write_error_details(struct json_writer *out, const struct refusal *why, con
 {
     struct area area;
 
-    if (space) {
-        json_name(out, "space");
-        json_string(out, space->name);
-    }
-    if (why->has_operation) {
-        json_name(out, "operation");
-        json_uint(out, why->operation);
-    }
+    if (space)
+        json_name_string(out, "space", space->name);
+    if (why->has_operation)
+        json_name_uint(out, "operation", why->operation);
     if (why->has_conflict && space && area_map_find(&space->set.map, page_of(why->conflict), &area))
         write_area_member(out, "conflict", space, &area, true);
     if (why->has_hole) {
         json_name(out, "largest_hole");
         json_begin_object(out);
-        json_name(out, "start");
-        json_hex(out, why->hole_start);
-        json_name(out, "size");
-        json_hex(out, why->hole_size);
+        json_name_hex(out, "start", why->hole_start);
+        json_name_hex(out, "size", why->hole_size);
         json_end_object(out);
     }
 }

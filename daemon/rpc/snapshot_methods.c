@@ -34,16 +34,9 @@ enum aspace_error space_drop_method(struct call *call)
     return ASPACE_OK;
 }
 
-static void write_count(struct json_writer *w, const char *name, uint64_t value)
-{
-    json_name(w, name);
-    json_uint(w, value);
-}
-
 static void write_size(struct json_writer *w, const char *name, uint64_t pages)
 {
-    json_name(w, name);
-    json_hex(w, page_addr(pages));
+    json_name_hex(w, name, page_addr(pages));
 }
 
 enum aspace_error space_snapshots(struct call *call)
@@ -58,10 +51,9 @@ enum aspace_error space_snapshots(struct call *call)
         struct space_summary summary = space_summarize(snapshot);
 
         json_begin_object(w);
-        json_name(w, "name");
-        json_string(w, snapshot->name);
-        write_count(w, "generation", summary.generation);
-        write_count(w, "areas", summary.areas);
+        json_name_string(w, "name", snapshot->name);
+        json_name_uint(w, "generation", summary.generation);
+        json_name_uint(w, "areas", summary.areas);
         write_size(w, "mapped", summary.pages);
         write_size(w, "resident", summary.resident);
         json_end_object(w);
@@ -91,8 +83,7 @@ static void write_difference(struct json_writer *w, const struct space *space, c
     bool edge = note->kind == ASPACE_EVENT_SPLIT || note->kind == ASPACE_EVENT_MERGED;
 
     json_begin_object(w);
-    json_name(w, "kind");
-    json_string(w, event_names[note->kind]);
+    json_name_string(w, "kind", event_names[note->kind]);
     if (note->has_before)
         write_area_member(w, "before", edge ? space : other, &note->before, true);
     if (note->has_after)
@@ -110,7 +101,7 @@ static void write_diff(struct call *call, const struct space *other, const struc
     for (size_t i = 0; i < diff->count; i++)
         write_difference(w, call->space, other, &diff->notes[i]);
     json_end_array(w);
-    write_count(w, "pages_written", diff->written.pages);
+    json_name_uint(w, "pages_written", diff->written.pages);
     json_name(w, "written");
     json_begin_array(w);
     for (size_t i = 0; i < diff->written.count; i++) {

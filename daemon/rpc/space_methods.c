@@ -99,8 +99,7 @@ enum aspace_error space_clear_method(struct call *call)
                          : memory_set_clear(&call->space->set, &call->why, &removed))
         return call->why.code;
     json_begin_object(call->out);
-    json_name(call->out, "removed");
-    json_uint(call->out, removed);
+    json_name_uint(call->out, "removed", removed);
     write_generation_end(call);
     return ASPACE_OK;
 }
@@ -153,8 +152,7 @@ enum aspace_error space_check_method(struct call *call)
     space_check(call->space, write_problem, &problems);
     call->space->backend->ops->rollback(call->space->backend); /* a live target has stood still for it */
     json_end_array(call->out);
-    json_name(call->out, "ok");
-    json_bool(call->out, !problems.any);
+    json_name_bool(call->out, "ok", !problems.any);
     json_end_object(call->out);
     return ASPACE_OK;
 }

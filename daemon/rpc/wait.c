@@ -47,10 +47,8 @@ static bool has_happened(const struct call *call, const struct space *space)
 enum aspace_error daemon_wait(struct call *call)
 {
     json_begin_object(call->out);
-    if (call->has_generation) {
-        json_name(call->out, "generation");
-        json_uint(call->out, call->generation);
-    }
+    if (call->has_generation)
+        json_name_uint(call->out, "generation", call->generation);
     json_end_object(call->out);
     return ASPACE_OK;
 }
