@@ -52,12 +52,12 @@
       "{\"title\":\"Area\",\"type\":\"object\",\"properties\":{\"start\":" ADDRESS ",\"end\":" ADDRESS                 \
       ",\"size\":" SIZE ",\"flags\":" FLAGS ",\"backing\":" TEXT ",\"tag\":" TEXT ",\"pa\":" ADDRESS ",\"path\":" TEXT \
       ",\"offset\":" SIZE "},\"required\":[\"start\",\"end\",\"size\",\"flags\",\"backing\"]}")                        \
-    X("Space",                                                                                                         \
-      "{\"title\":\"Space\",\"type\":\"object\",\"properties\":{\"name\":" TEXT ",\"backend\":" TEXT ",\"arch\":" TEXT \
-      ",\"pid\":" COUNT ",\"range\":" RANGE ",\"page_size\":" SIZE ",\"merge\":" TEXT ",\"generation\":" COUNT         \
-      ",\"areas\":" COUNT ",\"mapped\":" SIZE ",\"resident\":" SIZE ",\"tag\":" TEXT ",\"snapshots\":" COUNT           \
-      "},\"required\":[\"name\",\"backend\",\"range\",\"page_size\",\"merge\",\"generation\",\"areas\","               \
-      "\"mapped\",\"resident\"]}")                                                                                     \
+    X("Space", "{\"title\":\"Space\",\"type\":\"object\",\"properties\":{\"name\":" TEXT ",\"backend\":" TEXT          \
+               ",\"arch\":" TEXT ",\"pid\":" COUNT ",\"agent\":" BOOL ",\"range\":" RANGE ",\"page_size\":" SIZE       \
+               ",\"merge\":" TEXT ",\"generation\":" COUNT ",\"areas\":" COUNT ",\"mapped\":" SIZE                     \
+               ",\"resident\":" SIZE ",\"tag\":" TEXT ",\"snapshots\":" COUNT                                          \
+               "},\"required\":[\"name\",\"backend\",\"range\",\"page_size\",\"merge\",\"generation\",\"areas\","      \
+               "\"mapped\",\"resident\"]}")                                                                            \
     X("Level", "{\"title\":\"Level\",\"description\":\"One page table entry of a walk.\",\"type\":\"object\","         \
                "\"properties\":{\"level\":" COUNT ",\"table\":" ADDRESS ",\"index\":" COUNT ",\"entry\":" ADDRESS      \
                ",\"flags\":" FLAGS ",\"present\":" BOOL ",\"leaf\":" BOOL                                              \

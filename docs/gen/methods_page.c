@@ -167,8 +167,9 @@ static void print_types(void)
     printf("| range | `[lo, hi]`: two addresses, half-open |\n");
     printf("| base64, hex | a string, RFC 4648 with padding; pairs of hex digits |\n");
     printf("| Area | `{start, end, size, flags, backing, tag?, pa?, path?, offset?}` |\n");
-    printf("| Space | `{name, backend, arch, range, page_size, merge, generation, areas, mapped, resident, tag?, "
-           "snapshots?}` |\n");
+    printf(
+        "| Space | `{name, backend, arch or pid, agent?, range, page_size, merge, generation, areas, mapped, resident, "
+        "tag?, snapshots?}` |\n");
     printf("| Level | `{level, table, index, entry, flags, present, leaf}` |\n");
     printf(
         "| TableEntry | `{start, size, name, level, table, index, entry, flags, present, leaf, count, pa, bits}`: an "
@@ -176,6 +177,8 @@ static void print_types(void)
         "each other from `pa` on; `name` is that of the level, `bits` what the first entry has beside its address, "
         "both by the architecture's names |\n");
     printf("| Fault | `{reason, addr, code, area}` |\n");
+    printf("| Snapshot | `{name, generation, areas, mapped, resident}`: the space as it was |\n");
+    printf("| Difference | `{kind, before?, after?}`: an event without its space |\n");
     printf("| InjectedFault | `{id, op, nth or every, within?, error, count, seen, fired}`: `seen` operations since "
            "it was set, `fired` of which it failed |\n");
 }
