@@ -118,6 +118,103 @@ class DaemonMethods(harness.DaemonCase):
         look(document)
 
 
+TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool, "null": type(None)}
+
+
+class Schemas(harness.DaemonCase):
+    """What comes back is what rpc.discover says, with no member that it does not name."""
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        with harness.Peer(cls.daemon.path) as peer:
+            cls.document = peer.call("rpc.discover")
+
+    def resolved(self, schema):
+        while "$ref" in schema:
+            steps = schema["$ref"][2:].split("/")
+            schema = self.document
+            for step in steps:
+                schema = schema[step]
+        return schema
+
+    def check_schema(self, schema, value, where):
+        schema = self.resolved(schema)
+        ways = schema.get("oneOf") or schema.get("anyOf") or [schema]
+        fitting = [one for one in map(self.resolved, ways) if self.is_of(one.get("type"), value)]
+        self.assertTrue(fitting, "%s: %r is of another type" % (where, value))
+        schema = fitting[0]
+        if isinstance(value, dict) and "properties" in schema:
+            self.assertLessEqual(set(value), set(schema["properties"]), where)
+            self.assertLessEqual(set(schema.get("required", ())), set(value), where)
+            for name, member in value.items():
+                self.check_schema(schema["properties"][name], member, where + "." + name)
+        if isinstance(value, list) and "items" in schema:
+            for one in value:
+                self.check_schema(schema["items"], one, where + "[]")
+
+    def is_of(self, kinds, value):
+        kinds = [kinds] if isinstance(kinds, str) else kinds or TYPES
+        return any(isinstance(value, TYPES[kind]) and (kind != "integer" or value is not True and value is not False)
+                   for kind in kinds)
+
+    def checked(self, method, **params):
+        result = self.call(method, **params)
+        declared = next(one for one in self.document["methods"] if one["name"] == method)
+        self.check_schema(declared["result"]["schema"], result, method)
+        self.seen.add(method)
+        return result
+
+    def test_every_result_is_as_the_document_says(self):
+        self.seen = {"rpc.discover", "daemon.shutdown", "space.resume", "space.sync", "page.export"}
+        space = dict(space=self.space)
+        self.addCleanup(self.forget, self.space)
+        self.addCleanup(self.forget, self.space + "c")
+        self.checked("space.create", name=self.space, tag="a tag")
+        self.checked("events.subscribe", spaces=["another"])
+        self.checked("monitor.start", filter="another.")
+        for method in ("daemon.ping", "daemon.info", "daemon.stats", "space.list", "monitor.stop"):
+            self.checked(method)
+        self.checked("area.map", size="1M", flags="rw-", start="0x10000", tag="t", **space)
+        self.checked("area.map", size="4K", flags="r--,kernel", backing="linear", pa="0x5000", **space)
+        self.checked("space.snapshot", name="kept", **space)
+        self.checked("space.snapshots", **space)
+        self.checked("space.clone", name=self.space + "c", **space)
+        self.checked("memory.write", addr="0x10000", hex="c0ffee", **space)
+        self.checked("memory.read", addr="0x10000", size=3, **space)
+        for addr, kind in (("0x10000", "write"), ("0x10000", "exec"), ("0x900000000", "read")):
+            self.checked("memory.access", addr=addr, kind=kind, **space)
+        for addr in ("0x10000", "0x900000000"):
+            self.checked("page.walk", addr=addr, **space)
+            self.checked("area.find", addr=addr, **space)
+            self.checked("area.overlaps", start=addr, size="4K", **space)
+        self.checked("page.dump", **space)
+        self.checked("area.protect", start="0x10000", size="4K", flags="r--", **space)
+        self.checked("area.split", at="0x20000", **space)
+        self.checked("area.merge", start="0x10000", size="1M", **space)
+        self.checked("area.shrink", start="0x11000", new_size="64K", side="right", **space)
+        self.checked("area.move", start="0x11000", new_start="0x400000", **space)
+        self.checked("area.unmap", start="0x400000", size="4K", **space)
+        self.checked("area.find_free", size="4K", **space)
+        self.checked("area.list", **space)
+        self.checked("area.list", limit=1, **space)
+        self.checked("space.diff", other=self.space + "@kept", **space)
+        self.checked("space.diff", other=self.space + "c", **space)
+        ops = [{"method": "area.map", "params": {"size": "4K", "flags": "rw-"}}]
+        self.checked("space.apply", ops=ops, dry_run=True, **space)
+        self.checked("space.apply", ops=ops, **space)
+        self.checked("inject.set", op="frame", every=7, within=["0x0", "0x1000"], **space)
+        self.checked("inject.list", **space)
+        self.checked("inject.clear", **space)
+        self.checked("daemon.wait", generation=1, **space)
+        for method in ("space.info", "space.check", "space.clear"):
+            self.checked(method, **space)
+        self.checked("space.restore", name="kept", **space)
+        self.checked("space.drop", name="kept", **space)
+        self.checked("events.unsubscribe")
+        self.checked("space.destroy", **space)
+        self.assertEqual(self.seen, {one["name"] for one in self.document["methods"]})
+
+
 class SpaceMethods(harness.DaemonCase):
     def test_create_gives_a_whole_space(self):
         self.assertEqual(self.create(tag="mine"), {
