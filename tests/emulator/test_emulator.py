@@ -44,6 +44,7 @@ class Emulator(harness.DaemonCase):
     ram = G
     base, half = 0, None # the space's lowest address, and the bits of one in its half of what the architecture translates
     samples = SAMPLES
+    cloned = False # another space has its pages as well, so that the first write to each faults
     stamped = 0xc3, 8 # the code at each address that comes back, and by how much the address beside it is shifted
 
     @classmethod
@@ -197,8 +198,8 @@ class Emulator(harness.DaemonCase):
         return (self.frame(int(leaf["entry"], 16)) & -size) | (addr & size - 1)
 
     def predict(self, chosen):
-        """What memory.access says of each, in order. A CPU that has the tables as they are fills nothing: an access that
-        would is refused here by an injected fault, and is one to a page that is not present."""
+        """What memory.access says of each, in order. A CPU that has the tables as they are fills and copies nothing: an
+        access that would is refused here by an injected fault, and is one to a page that is not present, or read-only."""
         self.on("inject.set", op="frame", every=1, count=1 << 40)
         walks = self.walk_all([a for a, _, _ in chosen])
         predicted = []
@@ -206,7 +207,10 @@ class Emulator(harness.DaemonCase):
                 [("memory.access", {"space": self.space, "addr": hexa(a), "kind": k, "mode": m}) for a, k, m in chosen])):
             if "error" in reply:
                 self.assertIn("injected", reply["error"]["message"])
-                predicted.append(("fault", self.empty_code(walk["levels"][-1]["level"], kind, mode), addr, "not-present"))
+                shared = walk["pa"] is not None
+                code = self.read_only_code if shared else self.empty_code
+                predicted.append(("fault", code(walk["levels"][-1]["level"], kind, mode), addr,
+                                  "shared" if shared else "not-present"))
                 continue
             got = reply["result"]
             if got["outcome"] == "fault":
@@ -223,6 +227,7 @@ class Emulator(harness.DaemonCase):
         self.assertEqual(len(seen), len(chosen), [hex(x) for x in seen[-1]] if seen else "nothing")
         content = {}
         hits = faults = 0
+        self.assertEqual(any(told[-1] == "shared" for told in predicted), self.cloned)
         for sample, told, (vector, code, value) in zip(chosen, predicted, seen):
             addr, kind, mode = sample
             what = "%#x %s %s: told %s, seen %#x %#x %#x" % (*sample, told, vector, code, value)
@@ -247,21 +252,23 @@ class Emulator(harness.DaemonCase):
             file.seek(pa - self.ram_file)
             return file.read(size)
 
-    def compare_leaves(self, chosen, predicted):
-        """The accessed and dirty bits that the emulator left in the tables are those of the simulator."""
+    def compare_entries(self, chosen, predicted):
+        """The accessed and dirty bits that the emulator left in the entries of hits are those of the simulator."""
         hits = [sample[0] for sample, told in zip(chosen, predicted) if told[0] == "hit"]
         walks = self.walk_all(hits)
         self.assertEqual({walk["page_size"] for walk in walks}, {hexa(PAGE), hexa(2 * M), hexa(G)})
-        for addr, walk in zip(hits, walks):
-            leaf = walk["levels"][-1]
-            entry, = struct.unpack("<Q", self.in_ram(int(leaf["table"], 16) + 8 * leaf["index"], 8))
-            self.assertEqual(hexa(entry), leaf["entry"], "the leaf of %#x" % addr)
+        told = {(int(level["table"], 16) + 8 * level["index"], level["entry"]) for walk in walks for level in walk["levels"]}
+        for at, entry in told:
+            self.assertEqual(hexa(*struct.unpack("<Q", self.in_ram(at, 8))), entry, "the entry at %#x" % at)
 
     # ---- the emulator ----
 
     def usable(self, chosen):
         """Those that the emulator's machine can do."""
         return chosen
+
+    def own_again(self):
+        """What the firmware writes to gets frames that no clone has."""
 
     def table_of(self, chosen):
         """The accesses as the firmware reads them."""
@@ -292,13 +299,17 @@ class Emulator(harness.DaemonCase):
         chosen = self.usable(self.choose())
         self.assertGreater(len(chosen), self.samples * 9 // 10)
         self.stamp_all(chosen)
+        if self.cloned:
+            self.call("space.clone", space=self.space, name="clone")
+            self.addCleanup(self.forget, "clone")
+            self.own_again()
         exported = self.on("page.export", path=self.in_folder("exported"))
         self.assertEqual((exported["arch"], exported["ram_base"], exported["ram"]),
                          (self.arch, hexa(self.ram_base), hexa(self.ram)))
         predicted = self.predict(chosen)
         seen = self.boot(int(exported["root"], 16), chosen)
         self.compare(chosen, predicted, seen)
-        self.compare_leaves(chosen, predicted)
+        self.compare_entries(chosen, predicted)
 
 
 class X8664(Emulator):
@@ -322,6 +333,9 @@ class X8664(Emulator):
     def empty_code(self, level, kind, mode):
         return (mode == "user") << 2 | (kind == WRITE) << 1 | (kind == EXEC) << 4
 
+    def read_only_code(self, level, kind, mode):
+        return self.empty_code(level, kind, mode) | 1
+
     def compare_fault(self, told, vector, code, value, what):
         if told[3] == "noncanonical":
             self.assertEqual((vector, code), (13, told[1]), what)
@@ -340,6 +354,10 @@ class X8664(Emulator):
 
     def map_at(self, start, size, flags, **more):
         self.on("area.map", start=hexa(self.base + start), size=hexa(size), flags=flags, **more)
+
+    def own_again(self):
+        for addr, mode in (self.STACKS, "kernel"), (self.STACKS + 2 * PAGE, "user"):
+            self.assertEqual(self.on("memory.access", addr=hexa(self.base + addr), kind=WRITE, mode=mode)["outcome"], "copied")
 
     def hidden(self, walk):
         """Whether the copy of the ROM below 1 MiB lies over something that the walk uses."""
@@ -367,6 +385,7 @@ class X8664(Emulator):
 
 class X8664Upper(X8664):
     base, samples = -1 << 47 & (1 << 64) - 1, SAMPLES // 4
+    cloned = True
 
 
 class X8664La57(X8664):
@@ -380,6 +399,7 @@ class X8664La57(X8664):
 
 class X8664La57Upper(X8664La57):
     base, samples = -1 << 56 & (1 << 64) - 1, SAMPLES // 4
+    cloned = True
 
 
 class Virt(Emulator):
@@ -423,6 +443,10 @@ class Aarch64(Virt):
         """ESR_EL1: EC, IL, WnR, and a translation fault of the level where the walk ended."""
         return ((0x20 if kind == EXEC else 0x24) + (mode == "kernel")) << 26 | 1 << 25 | (kind == WRITE) << 6 | 4 + 4 - level
 
+    def read_only_code(self, level, kind, mode):
+        """The same, a permission fault."""
+        return self.empty_code(level, kind, mode) + 8
+
     def compare_fault(self, told, vector, code, value, what):
         self.assertEqual((vector, code, value), (told[1] >> 26, told[1], told[2]), what)
 
@@ -432,6 +456,11 @@ class Aarch64(Virt):
         self.on("area.map", start=hexa(self.UART), size="4K", flags="rw-,kernel,device", backing="linear", pa=hexa(self.UART))
         self.on("area.map", start=hexa(self.HIGHER + self.USER), size="4K", flags="r-x", backing="linear", pa=hexa(self.USER))
         self.make_areas(self.starts)
+
+
+class Aarch64Cloned(Aarch64):
+    samples = SAMPLES // 4
+    cloned = True
 
 
 class Riscv(Virt):
@@ -456,6 +485,8 @@ class Riscv(Virt):
     def empty_code(self, level, kind, mode):
         return self.CAUSES[kind]
 
+    read_only_code = empty_code
+
     def compare_fault(self, told, vector, code, value, what):
         self.assertEqual((vector, code, value), (1, told[1], told[2]), what)
 
@@ -470,6 +501,7 @@ class RiscvSv39(Riscv):
 
 class RiscvSv39Upper(RiscvSv39):
     base, samples = -1 << 38 & (1 << 64) - 1, SAMPLES // 4
+    cloned = True
 
 
 class RiscvSv48(Riscv):
@@ -478,6 +510,7 @@ class RiscvSv48(Riscv):
 
 class RiscvSv48Upper(RiscvSv48):
     base, samples = -1 << 47 & (1 << 64) - 1, SAMPLES // 4
+    cloned = True
 
 
 class RiscvSv57(Riscv):
@@ -486,6 +519,7 @@ class RiscvSv57(Riscv):
 
 class RiscvSv57Upper(RiscvSv57):
     base, samples = -1 << 56 & (1 << 64) - 1, SAMPLES // 4
+    cloned = True
 
 
 if __name__ == "__main__":
