@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/arg_value.h"
 #include "ctl/json_text.h"
@@ -75,25 +76,28 @@ static void on_notification(void *arg, const char *method, const char *params)
 
 /* ---- Following ---- */
 
-/* Waits for bytes or a signal; signals arrive nowhere else. */
-static void wait_for_more(const struct session *s)
+/* Waits for bytes, for a signal, or until nobody reads our output any more: false then. */
+static bool wait_for_more(const struct session *s)
 {
-    struct pollfd pollfd = {.fd = aspace_client_fd(s->client), .events = POLLIN};
-    sigset_t none;
-
-    sigemptyset(&none);
-    ppoll(&pollfd, 1, NULL, &none);
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
+    struct pollfd ends[] = {{.fd = aspace_client_fd(s->client), .events = POLLIN}, {.fd = STDOUT_FILENO}};
     sigset_t both;
+    sigset_t before;
 
     sigemptyset(&both);
     sigaddset(&both, SIGINT);
     sigaddset(&both, SIGTERM);
-    sigprocmask(SIG_BLOCK, &both, NULL);
+    sigprocmask(SIG_BLOCK, &both, &before);
+    if (!interrupted)
+        ppoll(ends, 2, NULL, &before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return !(ends[1].revents & POLLERR);
+}
+
+/* The second signal ends us wherever we are, writing to somebody who does not read for one. */
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }
@@ -104,9 +108,8 @@ static int follow(struct session *s)
         int error = aspace_client_wait_notification(s->client, 0);
 
         if (error == -ETIMEDOUT) {
-            if (fflush(stdout))
+            if (fflush(stdout) || !wait_for_more(s))
                 return STATUS_REFUSED;
-            wait_for_more(s);
         } else if (error) {
             return session_failure(s, error);
         }

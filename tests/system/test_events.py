@@ -1,10 +1,12 @@
 """Events, the monitor and waiting, through the socket and through aspacectl."""
+import fcntl
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import harness
@@ -846,6 +848,37 @@ class CommandLine(EventsCase):
         for process in (watch, monitor):
             process.send_signal(signal.SIGINT)
             self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_watch_ends_when_nobody_reads_it_any_more(self):
+        count = self.requests("events.subscribe")
+        process = subprocess.Popen([ASPACECTL, "--socket", self.daemon.path, "watch", self.space],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
+        self.subscribed("events.subscribe", count + 1)
+        process.stdout.close()
+        self.assertEqual(process.wait(PATIENCE), 1)
+
+    def test_monitor_that_is_stuck_in_its_output_is_ended_by_ctrl_c(self):
+        count = self.requests("monitor.start")
+        process = self.start("monitor")
+        self.subscribed("monitor.start", count + 1)
+        waiting = [bytearray(4), bytearray(4)]
+
+        def is_stuck():
+            waiting.append(bytearray(4))
+            for _ in range(500):
+                self.call("daemon.ping")
+            fcntl.ioctl(process.stdout, termios.FIONREAD, waiting[-1])
+            return waiting[-1] == waiting[-2] != waiting[0]
+
+        self.eventually(is_stuck, "output that gets no further")
+
+        def ended():
+            process.send_signal(signal.SIGINT)
+            return process.poll() is not None
+
+        self.eventually(ended, "an end")
+        self.assertIn(process.returncode, (0, -signal.SIGINT))
 
     def test_watch_says_what_it_cannot_do(self):
         for words in (["--kind", "area.maped"], ["--kind"], ["--since", "x"], ["--nonsense"]):
