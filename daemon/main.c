@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "daemon/config.h"
 #include "daemon/server.h"
 
@@ -30,6 +31,8 @@ int main(int argc, char **argv)
 {
     struct config config;
 
+    if (!descriptors_fill_standard())
+        return 1;
     switch (config_read(argc, argv, &config)) {
     case CONFIG_DONE:
         return end_output();

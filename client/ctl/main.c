@@ -1,6 +1,5 @@
 /* aspacectl: the options that all verbs share, then the verb. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "aspace/version.h"
+#include "base/descriptors.h"
 #include "ctl/help.h"
 #include "ctl/verbs.h"
 
@@ -140,17 +140,6 @@ static int run_line(struct session *s, const struct command_line *line)
     return run_verb(s, line->words, line->count);
 }
 
-/* A closed standard stream would be given to the next file or socket that we open. What is written to a closed
- * standard output fails as it should: the stand-in is read-only. */
-static void fill_standard_streams(void)
-{
-    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
-            open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0)
-            _exit(STATUS_REFUSED);
-    }
-}
-
 int main(int argc, char **argv)
 {
     struct session session = {.timeout_ms = ASPACE_FOREVER};
@@ -158,7 +147,8 @@ int main(int argc, char **argv)
     bool asked;
     int status;
 
-    fill_standard_streams();
+    if (!descriptors_fill_standard())
+        return STATUS_REFUSED;
     signal(SIGPIPE, SIG_IGN);
     line.words = calloc((size_t)argc + 1, sizeof(*line.words));
     if (!line.words) {

@@ -1,8 +1,20 @@
-/* How many descriptors the daemon may have. */
+/* How many descriptors the daemon may have; the first three. */
 #include "base/descriptors.h"
 
-#include <stdbool.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+bool descriptors_fill_standard(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return false;
+    }
+    return true;
+}
 
 static struct rlimit before;
 static bool raised;

@@ -255,6 +255,22 @@ class Options(FolderCase):
                 self.assertEqual(result.returncode, 1, result)
                 self.assertIn("cannot write", result.stderr)
 
+    def test_closed_standard_streams_are_no_place_for_its_own_files(self):
+        read_end, write_end = os.pipe()
+        daemon = subprocess.Popen(["sh", "-c", 'exec "$0" --socket "$1" --ready-fd "$2" <&- >&- 2>&-', ASPACED, self.path,
+                                   str(write_end)], pass_fds=[write_end])
+        self.addCleanup(daemon.wait)
+        self.addCleanup(daemon.kill)
+        os.close(write_end)
+        with os.fdopen(read_end, "rb") as ready:
+            self.assertTrue(select.select([ready], [], [], PATIENCE)[0])
+            self.assertEqual(ready.readline(), b"READY=1\n")
+        self.assertEqual(self.peer().call("daemon.ping"), {})
+        for fd in range(3):
+            self.assertEqual(os.readlink("/proc/%d/fd/%d" % (daemon.pid, fd)), "/dev/null")
+        daemon.terminate()
+        self.assertEqual(daemon.wait(PATIENCE), 0)
+
     def test_a_daemon_that_cannot_say_that_it_is_ready_ends_with_1(self):
         with open("/dev/null", "rb") as null:
             result = subprocess.run([ASPACED, "--socket", self.path, "--ready-fd", str(null.fileno())],
